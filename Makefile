@@ -14,11 +14,11 @@ TAGS    := grpcnotrace
 # written to, they are in .cache: .ci/gocache says which have to be.
 $(foreach cache,$(shell .ci/gocache),$(eval export $(cache) := $(CURDIR)/.cache/$(cache)))
 
-.PHONY: help build run test check race sim soak python typescript ui fuzz vuln generate bench dist image sbom conformance clean
+.PHONY: help build run cluster test check race sim soak python typescript ui fuzz vuln generate bench dist image sbom conformance clean
 
 help:
 	@sed -n 's/^# //p' Makefile
-	@echo "make build | check | race | sim | soak | python | typescript | ui | fuzz | vuln | generate | bench | dist | image | sbom | conformance | clean"
+	@echo "make build | cluster | check | race | sim | soak | python | typescript | ui | fuzz | vuln | generate | bench | dist | image | sbom | conformance | clean"
 
 build:
 	go build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
@@ -27,6 +27,10 @@ run: build
 	./bin/statehoused --data-dir data
 
 test: check race sim python typescript ui vuln
+
+# Three daemons on loopback that keep one store in data/cluster, until Ctrl-C. Experimental: docs/CLUSTER.md.
+cluster: build
+	@.ci/cluster
 
 # Static checks: formatting, vet, staticcheck, and that the generated code is
 # what the contract generates.

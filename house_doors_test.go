@@ -1,5 +1,7 @@
 package statehouse
 
+import "slices"
+
 // doors says which rooms a room may not import, and why. A room that is not
 // here must be added: the map of the house is policy, not a habit.
 var doors = map[string][]ban{
@@ -35,6 +37,19 @@ var doors = map[string][]ban{
 		{module + "/linearizability", "it judges nothing"},
 		{module + "/cmd", "commands are the outermost room"},
 	},
+	"cluster/transport": slices.Concat(ofMembers, []ban{
+		{module + "/engine", "it carries messages, whatever they are about"},
+		{module + "/server", "as above"},
+		{"github.com/cockroachdb/pebble", "as above"},
+	}),
+	"cluster/founding": slices.Concat(ofMembers, []ban{
+		{module + "/server", "it is about directories, and fetches from whatever it is given"},
+		{"google.golang.org/grpc", "as above"},
+		{"go.etcd.io/raft", "there is no log yet"},
+	}),
+	"cluster/member": slices.Concat(ofMembers, []ban{
+		{"github.com/cockroachdb/pebble", "the store is the engine's, the log the node's"},
+	}),
 	"server": {
 		{"github.com/prometheus", "numbers are shown by server/metrics"},
 		{"go.opentelemetry.io", "traces are sent by the daemon"},
@@ -291,6 +306,9 @@ var doors = map[string][]ban{
 	},
 	"proto/statehouse/v1": {
 		{module + "/", "the contract depends on nothing of ours"},
+	},
+	"proto/statehouse/cluster/v1": {
+		{module + "/", "as above"},
 	},
 	"sim": {
 		{module + "/cmd", "commands are the outermost room"},

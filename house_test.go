@@ -48,6 +48,15 @@ var reach = map[string][]ban{
 	},
 }
 
+// ofMembers is banned from what members of a cluster consist of in production.
+var ofMembers = []ban{
+	{module + "/client", "members speak to each other, and not as clients"},
+	{module + "/history", "a member does not know that it is recorded"},
+	{module + "/linearizability", "nor that it is judged"},
+	{module + "/sim", "nor that there is a simulator, which drives nodes itself, over a network of its own"},
+	{module + "/cmd", "commands are the outermost room"},
+}
+
 // Files that may do what the core may not. Everything else of the core must be a function of
 // the values it is given.
 var (

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -10,14 +11,31 @@ import (
 	"statehouse.dev/statehouse/engine"
 )
 
+const manyKeys = 1_000_000
+
 // BenchmarkDeleteVeryMany deletes an agent of 1,000,000 keys, while others write: how long it takes, and how
 // long they wait until it is carried out, beside how long they wait before and after. The aim: a p99 of at most
 // three times as much, and no wait past 50 ms that the disk does not make without it.
 func BenchmarkDeleteVeryMany(b *testing.B) {
 	large(b)
-	const keys = 1_000_000
 	e := openBench(b)
-	fill(b, e, "a", keys)
+	fill(b, e, "a", manyKeys)
+	changeMany(b, e, engine.DeletePrefix{})
+}
+
+// BenchmarkRestoreVeryMany restores as many, each to the value before the one that it has.
+func BenchmarkRestoreVeryMany(b *testing.B) {
+	large(b)
+	e := openBench(b)
+	fill(b, e, "a", manyKeys)
+	then := e.Published()
+	fillAgain(b, e, "again", manyKeys)
+	changeMany(b, e, engine.RestoreTo{At: atTS(then)})
+}
+
+// changeMany changes all keys of agent a in one operation.
+func changeMany(b *testing.B, e *runningEngine, eval engine.Evaluation) {
+	b.Helper()
 	o := &others{b: b, e: e}
 	var without, during waits
 	var seconds []float64
@@ -28,8 +46,8 @@ func BenchmarkDeleteVeryMany(b *testing.B) {
 	var asked sync.WaitGroup
 	began := time.Now()
 	asked.Go(func() {
-		r, err := e.Transact(context.Background(), "delete", []engine.Write{onRange("a", "", engine.DeletePrefix{})}, engine.Conditions{})
-		if answered = time.Since(began); err != nil || r.Results[0].Keys != keys {
+		r, err := e.Transact(context.Background(), "many", []engine.Write{onRange("a", "", eval)}, engine.Conditions{})
+		if answered = time.Since(began); err != nil || r.Results[0].Keys != manyKeys {
 			b.Errorf("%+v, %v", r, err)
 		}
 	})
@@ -52,4 +70,30 @@ func BenchmarkDeleteVeryMany(b *testing.B) {
 	b.ReportMetric(without.p99(), "ms-p99-without")
 	b.ReportMetric(during.p99()/without.p99(), "p99-ratio")
 	b.ReportMetric(median(seconds)/without.p99(), "median-second-ratio")
+}
+
+// BenchmarkRestoreUpToTheLimit restores, again and again, as many keys as an ordinary commit may change, of as many
+// changes as are looked at, while others write.
+func BenchmarkRestoreUpToTheLimit(b *testing.B) {
+	large(b)
+	const keys, rounds = 4900, 20
+	e := openBench(b)
+	fill(b, e, "a", keys)
+	o := &others{b: b, e: e}
+	without := o.during(5*time.Second, func() {})
+	var during waits
+	for i := range rounds {
+		then := e.Published()
+		fillAgain(b, e, fmt.Sprint("again-", i), keys)
+		during = append(during, o.during(0, func() {
+			r, err := e.Transact(context.Background(), engine.TxnID(fmt.Sprint("many-", i)), []engine.Write{onRange("a", "", engine.RestoreTo{At: atTS(then)})}, engine.Conditions{})
+			if err != nil || r.Results[0].Keys != keys || e.StoreStats().Acts > 0 {
+				b.Errorf("%v, %v", r.Results, err)
+			}
+		})...)
+	}
+	slices.Sort(during)
+	b.ReportMetric(during.worst(), "ms-worst")
+	b.ReportMetric(without.worst(), "ms-worst-without")
+	b.ReportMetric(during.p99()/without.p99(), "p99-ratio")
 }

@@ -23,13 +23,24 @@ func large(b *testing.B) {
 // fill gives an agent n keys.
 func fill(b *testing.B, e *runningEngine, agent string, n int) {
 	b.Helper()
+	fillWith(b, e, agent, agent, n, 0)
+}
+
+// fillAgain gives the keys of agent a other values.
+func fillAgain(b *testing.B, e *runningEngine, name string, n int) {
+	b.Helper()
+	fillWith(b, e, name, "a", n, 1+len(name))
+}
+
+func fillWith(b *testing.B, e *runningEngine, name, agent string, n, add int) {
+	b.Helper()
 	const each = 4000
 	for i := 0; i < n; i += each {
 		var ws []engine.Write
 		for j := i; j < min(i+each, n); j++ {
-			ws = append(ws, put(agent, fmt.Sprintf("k/%07d", j), j))
+			ws = append(ws, put(agent, fmt.Sprintf("k/%07d", j), j+add))
 		}
-		if _, err := e.Transact(context.Background(), engine.TxnID(fmt.Sprintf("fill-%s-%d", agent, i)), ws, engine.Conditions{}); err != nil {
+		if _, err := e.Transact(context.Background(), engine.TxnID(fmt.Sprintf("fill-%s-%d", name, i)), ws, engine.Conditions{}); err != nil {
 			b.Fatal(err)
 		}
 	}

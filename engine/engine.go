@@ -19,6 +19,9 @@ type Options struct {
 	// NoSync acknowledges commits when the operating system has them, before they are
 	// on disk: a crash of the machine may lose the newest (G1 and G4 do not hold then).
 	NoSync bool
+	// Replicated says that a cluster keeps the store: its log makes commits durable before they are applied
+	// here, which needs no sync then. Without it the directory of a cluster's member is refused.
+	Replicated bool
 	// Volatile says that the environment's file system ends with the process.
 	Volatile bool
 	// MustExist refuses to make a new store, so that a missing mount is not taken for
@@ -122,7 +125,7 @@ func (e *Engine) Status() Status {
 		DiskUsed:  e.db.Metrics().DiskSpaceUsage(),
 		DiskFree:  e.space.free.Load(),
 		Refused:   e.refusal(),
-		Durable:   !e.opts.NoSync && !e.opts.Volatile,
+		Durable:   (!e.opts.NoSync || e.opts.Replicated) && !e.opts.Volatile,
 		StoreID:   e.identity.storeID,
 		Format:    e.identity.format,
 	}

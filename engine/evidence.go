@@ -101,7 +101,7 @@ func (ev *evidence) sawCommits() bool {
 func (e *Engine) settle(ev *evidence, head mark, lost CommitTS) error {
 	fs, dir := e.env.FS, e.opts.Dir
 	path := fs.PathJoin(dir, witnessName)
-	if lost > 0 {
+	if lost > 0 && !e.opts.Replicated { // whose log has them still
 		e.env.Log("the machine went down while the store ran without syncs: acknowledged commits are lost", "lost_commits", uint64(lost), "last_commit_ts", uint64(head.ts))
 	}
 	if e.opts.AcceptMissingWitness && ev.witnessMissing(head) {

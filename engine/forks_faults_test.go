@@ -82,3 +82,49 @@ func TestForksAndReadFaults(t *testing.T) {
 	}
 	ok(t, p.Close())
 }
+
+// TestForksAreStrippedInSpiteOfReadFaults: what cannot be read for a moment does not end the search for what had been
+// superseded when it was inherited: retention takes it in the end.
+func TestForksAreStrippedInSpiteOfReadFaults(t *testing.T) {
+	const keys = 16
+	base := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})
+	p := openOn(t, base, &rigClock{})
+	for i := range 2 * keys {
+		p.transact(t, fmt.Sprint("1-", i), nil, putBig("a", fmt.Sprintf("k%02d", i%keys), 3000))
+	}
+	p.fork(t, "f", "b", "a", engine.At{})
+	ok(t, p.Flush())
+	ok(t, p.Close())
+	struck := 0
+	for nth := 1; nth <= 60; nth++ {
+		d, clock := base.Clone(), &rigClock{}
+		clock.ms.Store(1_000_000)
+		p := newProcess(d, clock, nil)
+		ok(t, p.open())
+		_, err := p.SetRetention(context.Background(), engine.Retention{MaxVersions: 1})
+		ok(t, err)
+		arm(t, d, fmt.Sprintf("read-error file=sstable nth=%d count=1", nth))
+		for i := range keys {
+			_, _ = p.Transact(context.Background(), engine.TxnID(fmt.Sprint("2-", i)), []engine.Write{putBig("a", fmt.Sprintf("k%02d", i), 3000)}, engine.Conditions{})
+			p.chores()
+		}
+		struck += len(d.Injected())
+		_ = p.Close()
+		d.Heal()
+		p = newProcess(d, clock, nil)
+		ok(t, p.open())
+		p.chores()
+		for i := range keys {
+			if rec, err := p.GetVersion(name("b", fmt.Sprintf("k%02d", i)), 1); err == nil && rec.Value != nil {
+				t.Errorf("fault %d: of the fork the superseded version of k%02d is kept", nth, i)
+			}
+			if rec, err := p.GetVersion(name("b", fmt.Sprintf("k%02d", i)), 2); err != nil || len(rec.Value) < 3000 {
+				t.Errorf("fault %d: of the fork k%02d has %d bytes, %v", nth, i, len(rec.Value), err)
+			}
+		}
+		ok(t, p.Close())
+	}
+	if t.Logf("%d struck", struck); struck < 5 {
+		t.Errorf("only %d faults struck: it shows nothing", struck)
+	}
+}

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// tickEvery is how often expiry, free space and the queue are checked when nothing
+// TickEvery is how often expiry, free space and the queue are checked when nothing
 // else happens.
-const tickEvery = 100 * time.Millisecond
+const TickEvery = 100 * time.Millisecond
 
 // Run steps until ctx ends. Production calls it in a goroutine of its own. It is the
 // only place that waits for time to pass; the simulator calls Plan, Settle and Tick
@@ -16,7 +16,7 @@ const tickEvery = 100 * time.Millisecond
 func (e *Engine) Run(ctx context.Context) {
 	e.running.Store(true)
 	defer e.running.Store(false)
-	timer := time.NewTicker(tickEvery)
+	timer := time.NewTicker(TickEvery)
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		if e.failed.Load() != nil {

@@ -65,6 +65,9 @@ func Migrate(env Env, dir string, o MigrateOptions) (m Migration, err error) {
 	}
 	defer lock.Close()
 	fs := env.FS
+	if err := refuseMember(fs, dir); err != nil {
+		return m, err
+	}
 	id, err := readIdentity(fs, fs.PathJoin(dir, identityName))
 	if err != nil {
 		return m, openFailure(err, "the identity file cannot be read")

@@ -16,6 +16,7 @@ func Open(env Env, opts Options) (*Engine, error) {
 	if err := env.validate(); err != nil {
 		return nil, err
 	}
+	opts.NoSync = opts.NoSync || opts.Replicated
 	opts.Limits.setDefaults()
 	opts.Tuning.setDefaults()
 	if err := errors.Join(opts.Limits.validate(), opts.Tuning.validate()); err != nil {
@@ -26,6 +27,11 @@ func Open(env Env, opts Options) (*Engine, error) {
 	e.txns, e.watches.markEvery = newTxnTable(opts.Limits, &e.reached), CommitTS(opts.Tuning.MarkEvery)
 	if err := prepareDir(env.FS, opts.Dir, opts.MustExist); err != nil {
 		return nil, err
+	}
+	if !opts.Replicated {
+		if err := refuseMember(env.FS, opts.Dir); err != nil {
+			return nil, err
+		}
 	}
 	lock, err := lockStore(&e.env, opts.Dir)
 	if err != nil {

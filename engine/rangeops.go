@@ -102,7 +102,7 @@ func (x *results) under(op *askedOp) OpResult {
 }
 
 func (DeletePrefix) evaluate(v *evaluation, op *askedOp) error {
-	if many, err := v.many(op); err != nil {
+	if many, err := v.many(op, v.pl.deletedKeys, 2*v.pl.deletedKeys); err != nil {
 		return err
 	} else if many {
 		return v.act(op, &rangeAct{})
@@ -148,7 +148,7 @@ func (v *evaluation) keysUnder(op *askedOp, all bool, most int) (keys []string, 
 			continue
 		}
 		for j := range v.parts[i].ops {
-			if key := v.parts[i].ops[j].key; strings.HasPrefix(key, op.name.Key) && !hidden(key) {
+			if key := v.parts[i].ops[j].key; op.isAbout(key) {
 				keys = append(keys, key)
 			}
 		}
@@ -171,6 +171,13 @@ func (r RestoreTo) evaluate(v *evaluation, op *askedOp) error {
 		return v.restoreAct(op, r.to)
 	}
 	alone := v.namedBy(a) == 1 // else it can be no act
+	if alone {
+		if many, err := v.many(op, v.pl.deletedKeys, 2*v.pl.limits.TxnOps); err != nil {
+			return err
+		} else if many {
+			return v.restoreAct(op, r.to)
+		}
+	}
 	keys, tooMany, err := v.changedSince(op, r.to)
 	switch {
 	case err != nil:
@@ -202,20 +209,28 @@ func (r RestoreTo) evaluate(v *evaluation, op *askedOp) error {
 	return nil
 }
 
+// isAbout reports whether an operation on many keys is about a key.
+func (op *askedOp) isAbout(key string) bool {
+	return key != "" && strings.HasPrefix(key, op.name.Key) && !hidden(key)
+}
+
 // changedSince are the keys that an operation is about and that a commit after ts, or an operation
-// before, has changed.
+// before, has changed. Of those up to a look before, it has only those that are not as they were.
 func (v *evaluation) changedSince(op *askedOp, ts CommitTS) (keys []string, tooMany, err error) {
 	a, most := op.name.AgentName(), v.pl.limits.TxnOps
 	if err := v.shown(a); err != nil {
 		return nil, nil, err
 	}
 	looked, acted := 0, false
+	if l := &op.look; l.whole {
+		keys, ts = slices.Clone(l.differ), l.at
+	}
 	whole, err := v.pl.state.events(a, ts, v.pl.shown(), func(_ CommitTS, ev *eventRow) bool {
 		looked += 1 + len(ev.ops)
 		_, act := ev.fields.get(fieldAct)
 		acted = acted || act
 		for i := range ev.ops {
-			if key := ev.ops[i].key; key != "" && strings.HasPrefix(key, op.name.Key) && !hidden(key) {
+			if key := ev.ops[i].key; op.isAbout(key) {
 				keys = append(keys, key)
 			}
 		}
@@ -233,7 +248,7 @@ func (v *evaluation) changedSince(op *askedOp, ts CommitTS) (keys []string, tooM
 	for i := range v.parts {
 		if v.parts[i].agent == a {
 			for j := range v.parts[i].ops {
-				if key := v.parts[i].ops[j].key; strings.HasPrefix(key, op.name.Key) && !hidden(key) {
+				if key := v.parts[i].ops[j].key; op.isAbout(key) {
 					keys = append(keys, key)
 				}
 			}

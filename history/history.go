@@ -160,13 +160,14 @@ type Input struct {
 	ToTime      int64   `json:"to_time,omitempty"`    // of a replay, ns since 1970
 	OldestFirst bool    `json:"oldest_first,omitempty"`
 
-	Native        bool   `json:"native,omitempty"`         // bytes are shown as bytes, not as an object that has them
-	MinRead       uint64 `json:"min_read_ts,omitempty"`    // the read may not be before this commit
-	Delimiter     string `json:"delimiter,omitempty"`      // of a list_keys: it lists folders
-	AllOperations bool   `json:"all_operations,omitempty"` // of a replay or watch: leases, due records and acts, too
-	Lineage       bool   `json:"lineage,omitempty"`        // of a replay: first what the agent was forked from
-	Lease         string `json:"lease,omitempty"`          // of a watch: of this lease
-	Due           bool   `json:"due,omitempty"`            // of a watch: of records that become due
+	Native        bool   `json:"native,omitempty"`           // bytes are shown as bytes, not as an object that has them
+	MinRead       uint64 `json:"min_read_ts,omitempty"`      // the read may not be before this commit
+	MaxStale      uint64 `json:"max_staleness_ms,omitempty"` // the read need not be of the newest state; 0: it must
+	Delimiter     string `json:"delimiter,omitempty"`        // of a list_keys: it lists folders
+	AllOperations bool   `json:"all_operations,omitempty"`   // of a replay or watch: leases, due records and acts, too
+	Lineage       bool   `json:"lineage,omitempty"`          // of a replay: first what the agent was forked from
+	Lease         string `json:"lease,omitempty"`            // of a watch: of this lease
+	Due           bool   `json:"due,omitempty"`              // of a watch: of records that become due
 
 	Renewals     []Renewal `json:"renewals,omitempty"`      // of a renew_leases
 	TTL          uint64    `json:"ttl_ms,omitempty"`        // of a refresh_expiry; 0: as each was written

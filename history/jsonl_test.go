@@ -35,7 +35,7 @@ func full() *History {
 			Ranges: []Range{{Namespace: "ns", Agent: "a", Prefix: "p", First: "f", Last: "l"}, {}}},
 		Metadata: more, Timeout: n(0), Names: []Name{name}, KeyVersion: 1, At: n(1<<64 - 1), AtTime: 1, Prefix: "p",
 		Limit: 1, Reverse: true, PageOf: 2, NoValues: true, Doubles: true, AllAgents: true, From: n(0), To: n(1),
-		FromTime: 1, ToTime: 1, OldestFirst: true, Native: true, MinRead: 1, Delimiter: "/", AllOperations: true, Lineage: true, Lease: "l", Due: true,
+		FromTime: 1, ToTime: 1, OldestFirst: true, Native: true, MinRead: 1, MaxStale: 1, Delimiter: "/", AllOperations: true, Lineage: true, Lease: "l", Due: true,
 		Renewals: []Renewal{{Namespace: "ns", Agent: "a", Lease: "l", Token: 1, TTL: 1}}, TTL: 1, ByChange: true, WithMetadata: true,
 		Where:  []Filter{{Pointer: "/a", Metadata: "m", Is: "<=", Value: "1", Not: true}},
 		Versus: &Point{Namespace: "ns", Agent: "a", At: n(1), AtTime: 1},

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -19,36 +20,28 @@ import tempfile
 from pathlib import Path
 
 
-def _parts(*names: str) -> list[str]:
+def _langgraph(*names: str) -> list[str]:
     return [f"statehouse/langgraph/_{name}.py" for name in names]
-
-
-def _tests(*names: str) -> str:
-    return " ".join(f"tests/test_langgraph_{name}.py" for name in names)
 
 
 #: What is mutated, and what tests it.
 ADAPTERS = {
     "langgraph_saver": (
-        _parts(
-            "asking",
-            "history",
-            "layout",
-            "listing",
-            "owning",
-            "reading",
-            "saver",
-            "upkeep",
-            "writing",
-        ),
-        _tests("saver", "deleting", "graph"),
+        _langgraph("asking", "history", "layout", "listing", "owning")
+        + _langgraph("reading", "recent", "saver", "upkeep", "writing"),
+        [f"tests/test_langgraph_{name}.py" for name in ("saver", "recent", "deleting", "graph")],
     ),
-    "langgraph_store": (_parts("filters", "items", "store"), _tests("store", "graph")),
-    "claude_agent": (["statehouse/claude_agent.py"], "-m 'not slow' adapters/claude_agent"),
-    "openai_agents": (["statehouse/openai_agents.py"], "-m 'not slow' adapters/openai_agents"),
-    "google_adk": (["statehouse/google_adk.py"], "-m 'not slow' adapters/google_adk"),
-    "pydantic_ai": (["statehouse/pydantic_ai.py"], "-m 'not slow' adapters/pydantic_ai"),
+    "langgraph_store": (
+        _langgraph("filters", "items", "store"),
+        [f"tests/test_langgraph_{name}.py" for name in ("store", "graph")],
+    ),
+    **{
+        name: ([f"statehouse/{name}.py"], ["-m", "not slow", f"adapters/{name}"])
+        for name in ("claude_agent", "openai_agents", "google_adk", "pydantic_ai")
+    },
 }
+#: What holds that each says what it needs.
+NEEDS = ["tests/test_adapters.py", "-k", "missing_is_said"]
 
 #: Of Cosmic Ray's operators those that stand for mistakes that people make. The others change
 #: annotations, or make code that cannot run at all.
@@ -77,12 +70,13 @@ OPERATORS = frozenset(
     }
 )
 
+PYTEST = ["-m", "pytest", "-q", "-x", "--disable-warnings"]
 CONFIG = """
 [cosmic-ray]
 module-path = {modules}
 timeout = 120.0
 excluded-modules = []
-test-command = "{python} -m pytest -q -x --disable-warnings {tests}"
+test-command = {command}
 [cosmic-ray.distributor]
 name = "local"
 """
@@ -110,8 +104,10 @@ def main(adapter: str, size: int = 25, seed: int = 1) -> int:
         python = Path(work, "python")
         shutil.copytree(Path(__file__).parent, python)
         config, session = str(Path(work, "config.toml")), str(Path(work, "session.sqlite"))
+        runs = [[os.environ["PYTHON"], *PYTEST, *run] for run in (tests, NEEDS)]
+        command = shlex.join(["sh", "-c", " && ".join(map(shlex.join, runs))])
         Path(config).write_text(
-            CONFIG.format(modules=json.dumps(modules), tests=tests, python=os.environ["PYTHON"])
+            CONFIG.format(modules=json.dumps(modules), command=json.dumps(command))
         )
         environment = {**os.environ, "PYTHONPATH": ".:tests", "ADAPTED_STORE": "Statehouse"}
 

@@ -1,8 +1,6 @@
 package server
 
 import (
-	"google.golang.org/protobuf/types/known/durationpb"
-
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/page"
@@ -46,7 +44,7 @@ func (s *Service) needsNewest(req any) bool {
 
 // stale is a request that may be answered from a state that is not the newest.
 type stale interface {
-	GetMaxStaleness() *durationpb.Duration
+	GetMaxStalenessMs() uint64
 	GetMinReadTs() uint64
 	GetAt() *pb.At
 }
@@ -54,9 +52,8 @@ type stale interface {
 // staleEnough reports whether a read may be answered from what is here.
 func (s *Service) staleEnough(req any, published engine.CommitTS) bool {
 	r, is := req.(stale)
-	if !is || r.GetMaxStaleness() == nil || r.GetAt() != nil || engine.CommitTS(r.GetMinReadTs()) > published {
+	if !is || r.GetMaxStalenessMs() == 0 || r.GetAt() != nil || engine.CommitTS(r.GetMinReadTs()) > published {
 		return false
 	}
-	most := r.GetMaxStaleness().AsDuration()
-	return most > 0 && s.config.Cluster.Status().Lag <= most
+	return uint64(s.config.Cluster.Status().Lag.Milliseconds()) <= r.GetMaxStalenessMs()
 }

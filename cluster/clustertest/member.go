@@ -178,15 +178,31 @@ func (r *run) drive() {
 			e.Tick()
 		case <-e.Wake():
 		}
-		send, err := r.node.Work()
-		if err != nil {
+		if err := r.work(); err != nil {
 			r.member.cluster.t.Errorf("member %d: %v", r.member.ID, err)
 			return
+		}
+	}
+}
+
+// work does all there is to do, storing what is to be stored.
+func (r *run) work() error {
+	for {
+		send, appends, err := r.node.Work()
+		if err != nil {
+			return err
 		}
 		r.note()
 		for _, msg := range send {
 			r.send(proto.CloneOf(msg))
 		}
+		if len(appends) == 0 {
+			return nil
+		}
+		if err := r.node.Store(appends); err != nil {
+			return err
+		}
+		r.node.Stored(appends)
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 const (
 	storeDir = "/srv/store"
 	raftDir  = "/srv/raft"
+	incoming = "/srv/store.incoming"
 )
 
 type member struct {
@@ -33,22 +34,29 @@ type member struct {
 	halted error
 	queue  []*node.Append // to be stored
 	stored []*node.Append // of which the node is not told yet
+	joins  bool
+	ended  error // it is no member any more
+	coming *coming
 }
 
 type cluster struct {
-	t       *testing.T
-	rng     *rand.Rand
-	seed    *rand.ChaCha8
-	clock   time.Time
-	members map[uint64]*member
-	ids     []uint64
-	network []*raftpb.Message
-	cut     map[uint64]bool // those of which no message arrives or leaves
-	lossy   bool
-	stop    func(*raftpb.Message) bool // messages that do not arrive; nil: none
-	kills   bool                       // whoever waits may see the leader killed
-	killed  int
-	sent    hash.Hash // of all that was sent, in order
+	t              *testing.T
+	rng            *rand.Rand
+	seed           *rand.ChaCha8
+	clock          time.Time
+	members        map[uint64]*member
+	ids            []uint64
+	network        []*raftpb.Message
+	cut            map[uint64]bool // those of which no message arrives or leaves
+	lossy          bool
+	stop           func(*raftpb.Message) bool // messages that do not arrive; nil: none
+	kills          bool                       // whoever waits may see the leader killed
+	killed         int
+	keep           uint64   // bytes of the log
+	began          []uint64 // the first members
+	installed      int
+	wiped, fetched int       // checkpoints begun, and stretches
+	sent           hash.Hash // of all that was sent, in order
 }
 
 func ok(t *testing.T, err error) {
@@ -65,7 +73,7 @@ func newClusterOf(t *testing.T, seed uint64, ids ...uint64) *cluster {
 	key[0] = byte(seed)
 	c := &cluster{
 		t: t, rng: rand.New(rand.NewPCG(seed, 1)), seed: rand.NewChaCha8(key), clock: time.Unix(1_800_000_000, 0).UTC(),
-		members: map[uint64]*member{}, ids: ids, cut: map[uint64]bool{}, sent: sha256.New(),
+		members: map[uint64]*member{}, ids: ids, began: ids, cut: map[uint64]bool{}, sent: sha256.New(),
 	}
 	disk := simdisk.NewDisk(simdisk.DiskOptions{Seed: seed})
 	made, err := engine.Open(c.env(&member{disk: disk}), options())
@@ -94,10 +102,25 @@ func (c *cluster) env(m *member) engine.Env {
 func (c *cluster) start(id uint64) {
 	c.t.Helper()
 	m := c.members[id]
+	env := c.env(m)
+	ok(c.t, node.Recover(node.Recovery{FS: m.disk, Dir: raftDir, Store: storeDir, Incoming: incoming, Halt: env.Halt}))
+	config := node.Config{ID: id, Members: c.began, FS: m.disk, Dir: raftDir, Rand: env.Rand, Halt: env.Halt, KeepLog: c.keep}
+	if m.joins {
+		config.Members = nil
+	}
 	var err error
-	m.engine, err = engine.Open(c.env(m), options())
-	ok(c.t, err)
-	m.Node, err = node.Open(node.Config{ID: id, Members: c.ids, Engine: m.engine, FS: m.disk, Dir: raftDir, Rand: c.env(m).Rand, Halt: c.env(m).Halt})
+	if _, stat := m.disk.Stat(storeDir); stat == nil || !m.joins {
+		m.engine, err = engine.Open(env, options())
+		ok(c.t, err)
+		config.Engine = m.engine
+	}
+	m.Node, err = node.Open(config)
+	if errors.Is(err, node.ErrRemoved) {
+		ok(c.t, m.engine.Close())
+		m.ended = err
+		m.end(m.disk)
+		return
+	}
 	ok(c.t, err)
 }
 
@@ -126,7 +149,7 @@ func (c *cluster) await(m *member, e *engine.Engine, ready <-chan struct{}) erro
 // process, and nothing is that the system had.
 func (c *cluster) kill(id uint64) {
 	for _, other := range c.ids {
-		if c.members[other].engine == nil {
+		if !c.members[other].up() {
 			return
 		}
 	}
@@ -142,7 +165,10 @@ func (c *cluster) kill(id uint64) {
 }
 
 // end ends a member's process, with what is on its disk.
-func (m *member) end(disk *simdisk.Disk) { *m = member{disk: disk} }
+func (m *member) end(disk *simdisk.Disk) { *m = member{disk: disk, joins: m.joins, ended: m.ended} }
+
+// up reports whether a member's process runs.
+func (m *member) up() bool { return m.Node != nil }
 
 // run does one thing: time passes, or a message arrives.
 func (c *cluster) run() {
@@ -156,16 +182,25 @@ func (c *cluster) run() {
 			}
 		}
 	}
+	for _, id := range c.ids {
+		if c.members[id].up() && c.rng.IntN(4) == 0 {
+			c.fetch(id)
+		}
+	}
 	if busy && len(c.network) == 0 && c.rng.IntN(20) > 0 {
 		return
 	}
 	if len(c.network) == 0 || c.rng.IntN(20) == 0 {
 		c.clock = c.clock.Add(10 * time.Millisecond)
 		for _, id := range c.ids {
-			if m := c.members[id]; m.engine != nil {
+			if m := c.members[id]; m.up() {
 				m.Tick()
-				m.engine.Tick()
+				if m.engine != nil {
+					m.engine.Tick()
+				}
 				c.work(id)
+			} else if m.ended != nil {
+				continue
 			} else if c.rng.IntN(8) == 0 {
 				c.start(id)
 			}
@@ -187,7 +222,7 @@ func (c *cluster) run() {
 		return
 	}
 	to := c.members[msg.GetTo()]
-	if to.engine == nil || c.cut[msg.GetTo()] || c.cut[msg.GetFrom()] || c.lossy && c.rng.IntN(20) == 0 {
+	if to == nil || !to.up() || c.cut[msg.GetTo()] || c.cut[msg.GetFrom()] || c.lossy && c.rng.IntN(20) == 0 {
 		return
 	}
 	to.Receive(proto.CloneOf(msg))
@@ -199,7 +234,14 @@ func (c *cluster) work(id uint64) {
 	c.t.Helper()
 	m := c.members[id]
 	send, appends, err := m.Work()
-	if err != nil {
+	switch {
+	case errors.Is(err, node.ErrInstalled):
+		m.end(m.disk.Kill())
+		c.installed++
+	case errors.Is(err, node.ErrRemoved):
+		m.ended = err
+		m.end(m.disk.Kill())
+	case err != nil:
 		c.t.Fatalf("member %d: %v, halted: %v", id, err, m.halted)
 	}
 	m.queue = append(m.queue, appends...)
@@ -214,7 +256,7 @@ func (c *cluster) sync(id uint64) {
 	c.t.Helper()
 	m := c.members[id]
 	switch {
-	case m.engine == nil:
+	case !m.up():
 	case len(m.stored) > 0:
 		m.Stored(m.stored)
 		m.stored = nil
@@ -243,7 +285,7 @@ func (c *cluster) leader() *member {
 	c.t.Helper()
 	for range 20000 {
 		for _, id := range c.ids {
-			if m := c.members[id]; m.engine != nil && m.Leads() && !c.cut[id] {
+			if m := c.members[id]; m.up() && m.Leads() && !c.cut[id] {
 				return m
 			}
 		}
@@ -279,7 +321,10 @@ func (c *cluster) settle() {
 		same := true
 		ts, hash := c.leader().engine.Head()
 		for _, id := range c.ids {
-			if e := c.members[id].engine; e == nil {
+			m := c.members[id]
+			if e := m.engine; m.ended != nil {
+				continue
+			} else if e == nil {
 				same = false
 			} else if ts2, hash2 := e.Head(); ts2 != ts || hash2 != hash || e.Published() != ts {
 				same = false
@@ -299,6 +344,9 @@ func (c *cluster) check(all []acked) {
 	hashes := map[string]int{}
 	for _, id := range c.ids {
 		m := c.members[id]
+		if m.ended != nil {
+			continue
+		}
 		for _, a := range all {
 			o, err := m.engine.Outcome(a.id)
 			ok(c.t, err)

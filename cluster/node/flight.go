@@ -66,6 +66,9 @@ func (n *Node) found(entries []*raftpb.Entry) {
 func (n *Node) follow() {
 	n.leads = false
 	n.config.Engine.Follow()
+	if n.change != nil && n.change.index == 0 {
+		n.changed(engine.ErrNotLeader)
+	}
 	if f := n.flight; f != nil && f.index == 0 {
 		n.drop()
 	}

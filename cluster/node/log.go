@@ -24,19 +24,25 @@ import (
 //	'm'                -> the mark that it begins after: index and term of an entry, members as of then
 //	'e' 8 bytes index  -> an entry
 //	'h'                -> term, vote and commit
+//	'i'                -> the checkpoint that is to be put in the place of the store, as of the mark (behind.go)
 //
 // Behind each body stands its CRC-32C with the key.
 type wal struct {
 	*raft.MemoryStorage
-	db     *pebble.DB
-	mark   *raftpb.SnapshotMetadata
-	hard   *raftpb.HardState // as stored; whoever stores has it
-	halted atomic.Bool
+	db      *pebble.DB
+	mark    *raftpb.SnapshotMetadata
+	bytes   uint64                          // of the entries after it
+	members *raftpb.ConfState               // as of what the store has
+	latest  func() *raftpb.SnapshotMetadata // up to where the state is
+	hard    *raftpb.HardState               // as stored; whoever stores has it
+	halted  *atomic.Bool
+	listing atomic.Pointer[string] // of the state that is installed
 }
 
 var (
 	markKey      = []byte{'m'}
 	hardStateKey = []byte{'h'}
+	installKey   = []byte{'i'}
 	castagnoli   = crc32.MakeTable(crc32.Castagnoli)
 )
 
@@ -50,26 +56,40 @@ func seal(key, body []byte) []byte {
 	return binary.LittleEndian.AppendUint32(slices.Clone(body), crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, body))
 }
 
-func unseal(key, row []byte, to proto.Message) error {
+func unseal(key, row []byte) (body []byte, err error) {
 	n := len(row) - 4
 	if n < 0 || crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, row[:n]) != binary.LittleEndian.Uint32(row[n:]) {
-		return fmt.Errorf("row %q of the raft log has another checksum", key)
+		return nil, fmt.Errorf("row %q of the raft log has another checksum", key)
 	}
-	return proto.Unmarshal(row[:n], to)
+	return row[:n], nil
 }
 
-// openWAL opens a raft log, or makes one with the members given.
-func openWAL(fs vfs.FS, dir string, members []uint64, halt func(error)) (_ *wal, err error) {
-	w := &wal{MemoryStorage: raft.NewMemoryStorage(), mark: new(raftpb.SnapshotMetadata), hard: new(raftpb.HardState)}
+func unsealTo(key, row []byte, to proto.Message) error {
+	body, err := unseal(key, row)
+	if err != nil {
+		return err
+	}
+	return proto.Unmarshal(body, to)
+}
+
+// openLogStore opens the store of a raft log. Once halted is set nothing it says is to be believed.
+func openLogStore(fs vfs.FS, dir string, halt func(error)) (*pebble.DB, *atomic.Bool, error) {
+	halted := new(atomic.Bool)
 	stop := func(err error) {
-		if !w.halted.Swap(true) {
+		if !halted.Swap(true) {
 			halt(err)
 		}
 	}
-	w.db, err = pebble.Open(dir, &pebble.Options{
+	db, err := pebble.Open(dir, &pebble.Options{
 		FS: engine.Guard(fs, stop), FormatMajorVersion: engine.PebbleFormat, DisableTableStats: true, Logger: pebbleLog{halt: stop},
 	})
-	if err != nil {
+	return db, halted, err
+}
+
+// openWAL opens a raft log, or makes one: of the members given, or of one that joins, if there are none.
+func openWAL(fs vfs.FS, dir string, members []uint64, halt func(error)) (_ *wal, err error) {
+	w := &wal{MemoryStorage: raft.NewMemoryStorage()}
+	if w.db, w.halted, err = openLogStore(fs, dir, halt); err != nil {
 		return nil, err
 	}
 	if err = w.load(members); err != nil {
@@ -79,13 +99,17 @@ func openWAL(fs vfs.FS, dir string, members []uint64, halt func(error)) (_ *wal,
 }
 
 func (w *wal) load(members []uint64) error {
-	found, err := w.get(markKey, w.mark)
+	first := uint64(firstMark)
+	if len(members) == 0 {
+		first = 0
+	}
+	w.mark = &raftpb.SnapshotMetadata{Index: &first, Term: &first, ConfState: &raftpb.ConfState{Voters: members}}
+	w.hard = &raftpb.HardState{Term: &first, Vote: new(uint64(0)), Commit: &first}
+	found, err := w.has(markKey)
 	if err != nil {
 		return err
 	}
 	if !found {
-		w.mark = &raftpb.SnapshotMetadata{Index: new(uint64(firstMark)), Term: new(uint64(1)), ConfState: &raftpb.ConfState{Voters: members}}
-		w.hard = &raftpb.HardState{Term: new(uint64(1)), Vote: new(uint64(0)), Commit: new(uint64(firstMark))}
 		b := w.db.NewBatch()
 		defer b.Close()
 		_ = b.Set(markKey, sealed(markKey, w.mark), nil) // in memory, as the next
@@ -94,8 +118,11 @@ func (w *wal) load(members []uint64) error {
 		if err := errors.Join(w.write(b, pebble.Sync), w.db.Flush()); err != nil {
 			return err
 		}
-	} else if found, err = w.get(hardStateKey, w.hard); err != nil || !found {
-		return errors.Join(err, errors.New("the raft log has no row of its term and vote"))
+	} else if err := errors.Join(w.get(markKey, w.mark), w.get(hardStateKey, w.hard)); err != nil {
+		return err
+	}
+	if installs, err := w.has(installKey); err != nil || installs {
+		return errors.Join(err, errors.New("a state is to be put in its place first"))
 	}
 	if err := w.ApplySnapshot(&raftpb.Snapshot{Metadata: w.mark}); err != nil {
 		return err
@@ -104,7 +131,9 @@ func (w *wal) load(members []uint64) error {
 	if err != nil {
 		return err
 	}
-	return w.MemoryStorage.Append(entries)
+	w.members = w.mark.GetConfState()
+	w.have(entries)
+	return nil
 }
 
 // read reads the entries after the mark.
@@ -116,7 +145,7 @@ func (w *wal) read() (entries []*raftpb.Entry, err error) {
 	index, term := w.mark.GetIndex(), w.mark.GetTerm()
 	for ok := it.First(); ok && err == nil; ok = it.Next() {
 		e := new(raftpb.Entry)
-		err = unseal(it.Key(), it.Value(), e)
+		err = unsealTo(it.Key(), it.Value(), e)
 		index++
 		switch {
 		case err != nil:
@@ -131,29 +160,39 @@ func (w *wal) read() (entries []*raftpb.Entry, err error) {
 	return entries, errors.Join(err, it.Error(), it.Close())
 }
 
-func (w *wal) get(key []byte, to proto.Message) (found bool, err error) {
-	row, closer, err := w.db.Get(key)
+func (w *wal) has(key []byte) (bool, error) {
+	_, closer, err := w.db.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	defer closer.Close()
-	return true, unseal(key, row, to)
+	return true, closer.Close()
 }
 
-func sealed(key []byte, m proto.Message) []byte {
+func (w *wal) get(key []byte, to proto.Message) error {
+	row, closer, err := w.db.Get(key)
+	if err != nil {
+		return fmt.Errorf("row %q of the raft log: %w", key, err)
+	}
+	defer closer.Close()
+	return unsealTo(key, row, to)
+}
+
+func mustMarshal(m proto.Message) []byte {
 	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 	if err != nil {
 		panic("raft's own message cannot be marshaled: " + err.Error())
 	}
-	return seal(key, body)
+	return body
 }
+
+func sealed(key []byte, m proto.Message) []byte { return seal(key, mustMarshal(m)) }
 
 // InitialState implements raft.Storage.
 func (w *wal) InitialState() (*raftpb.HardState, *raftpb.ConfState, error) {
-	return w.hard, w.mark.GetConfState(), nil
+	return w.hard, w.members, nil
 }
 
 // committed raises what the log knows to be committed, which need not be what the store has applied: it is
@@ -188,6 +227,12 @@ func (w *wal) store(appends []*Append) error {
 				_ = b.Set(key, sealed(key, e), nil)
 			}
 		}
+		if at := a.m.GetSnapshot().GetMetadata(); at != nil {
+			how = pebble.Sync
+			_ = b.DeleteRange(entryKey(0), entryKey(math.MaxUint64), nil)
+			_ = b.Set(markKey, sealed(markKey, at), nil)
+			_ = b.Set(installKey, seal(installKey, []byte(*w.listing.Load())), nil)
+		}
 		if h := hardState(a.m); !raft.IsEmptyHardState(h) {
 			if h.GetTerm() != w.hard.GetTerm() || h.GetVote() != w.hard.GetVote() {
 				how = pebble.Sync
@@ -218,9 +263,67 @@ func (w *wal) write(b *pebble.Batch, how *pebble.WriteOptions) (err error) {
 
 // have takes entries that are stored.
 func (w *wal) have(entries []*raftpb.Entry) {
+	if len(entries) == 0 {
+		return
+	}
+	last, _ := w.LastIndex()
+	if from := entries[0].GetIndex(); from <= last {
+		gone, err := w.Entries(from, last+1, math.MaxUint64)
+		if err == nil {
+			w.bytes -= sizes(gone)
+		}
+	}
 	if err := w.MemoryStorage.Append(entries); err != nil {
 		panic("raft's own storage in memory fails: " + err.Error())
 	}
+	w.bytes += sizes(entries)
+}
+
+func sizes(entries []*raftpb.Entry) (sum uint64) {
+	for _, e := range entries {
+		sum += uint64(len(e.GetData()))
+	}
+	return sum
+}
+
+// cutAt is up to where the log may be cut so that so much is kept, and everything after an entry.
+func (w *wal) cutAt(keep, last uint64) uint64 {
+	index, left := w.mark.GetIndex(), w.bytes
+	for index < last && left > keep {
+		e, err := w.Entries(index+1, index+2, math.MaxUint64)
+		if err != nil {
+			break
+		}
+		index, left = index+1, left-sizes(e)
+	}
+	return index
+}
+
+// cut has the log begin after an entry. It need not be durable.
+func (w *wal) cut(to uint64) error {
+	term, err := w.Term(to)
+	if err != nil {
+		return err
+	}
+	gone, err := w.Entries(w.mark.GetIndex()+1, to+1, math.MaxUint64)
+	if err != nil {
+		return err
+	}
+	mark := &raftpb.SnapshotMetadata{Index: &to, Term: &term, ConfState: w.mark.GetConfState()}
+	b := w.db.NewBatch()
+	defer b.Close()
+	_ = b.DeleteRange(entryKey(0), entryKey(to+1), nil) // in memory, as the next
+	_ = b.Set(markKey, sealed(markKey, mark), nil)
+	if err := w.write(b, pebble.NoSync); err != nil {
+		return err
+	}
+	w.mark, w.bytes = mark, w.bytes-sizes(gone)
+	return w.Compact(to)
+}
+
+// Snapshot implements raft.Storage: a mark and nothing else. The state is fetched.
+func (w *wal) Snapshot() (*raftpb.Snapshot, error) {
+	return &raftpb.Snapshot{Metadata: w.latest()}, nil
 }
 
 // pebbleLog drops what Pebble logs, and halts with what it cannot go on with.

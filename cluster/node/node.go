@@ -16,13 +16,15 @@
 // a majority has confirmed that this node still leads: a deposed leader's refusal would be about a state that
 // is no longer the newest.
 //
-// It is not wired into the daemon yet. What is not there: snapshots, members that come and go, a transport.
+// What else a cluster agrees on is in change.go, how a log ends and who is behind it catches up in behind.go.
 package node
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.etcd.io/raft/v3"
@@ -34,15 +36,18 @@ import (
 // Config says which member a node is.
 type Config struct {
 	ID      uint64
-	Members []uint64 // those with which the cluster began, in order; the same for each
-	Engine  *engine.Engine
-	FS      vfs.FS
-	Dir     string       // of the raft log
-	Rand    func([]byte) // when elections begin, and names of rounds
+	Members []uint64 // those with which the cluster began, in order, the same for each; none: it joins one
+	// Engine is nil as long as there is no store: a node that joins has none before it has fetched one.
+	Engine *engine.Engine
+	FS     vfs.FS
+	Dir    string       // of the raft log
+	Rand   func([]byte) // when elections begin, and names of rounds
 	// Halt is called once when the log can be trusted no more: whatever is stored is not known to be.
 	Halt func(error)
 	// ElectionTicks is how many ticks without a leader begin an election, up to twice as many; 0: 10.
 	ElectionTicks int
+	// KeepLog is how many bytes of the log are kept, about; 0: 64 MiB.
+	KeepLog uint64
 }
 
 // Node is one member. Its methods must not be called at once, but for Store; nor with the engine's Plan,
@@ -61,18 +66,25 @@ type Node struct {
 	leads    bool    // the engine does
 	flight   *flight // the engine's step in flight; nil: there is none
 	applied  uint64  // the last entry that the engine has
+	mark     *Mark   // of the engine, as far as it is not applied
+	change   *change // under way; nil: none is
 	confirms confirms
 	storing  storing
+
+	pinned     uint64                   // the log is kept from here on; 0: from nowhere
+	behind     uint64                   // who said that this node must fetch the state; 0: nobody has
+	installing *raftpb.SnapshotMetadata // what was fetched; nil: nothing was
+	waited     int                      // ticks since those that were sent a mark were asked
 }
 
 // Open opens a member of a cluster. Its engine must be as Open has left it, with a store that began as a
-// copy of the others'.
+// copy of the others' or was fetched from one.
 func Open(c Config) (*Node, error) {
-	if c.ElectionTicks == 0 {
-		c.ElectionTicks = 10
-	}
+	c.ElectionTicks, c.KeepLog = cmp.Or(c.ElectionTicks, 10), cmp.Or(c.KeepLog, 64<<20)
 	n := &Node{config: c}
-	c.Engine.Follow()
+	if c.Engine != nil {
+		c.Engine.Follow()
+	}
 	var err error
 	if n.log, err = openWAL(c.FS, c.Dir, c.Members, c.Halt); err != nil {
 		return nil, err
@@ -87,30 +99,57 @@ func Open(c Config) (*Node, error) {
 // promised: it must never be a member again under its id.
 var ErrLostEnd = errors.New("the raft log has lost its end, and what this node has promised with it: it must join again under a new id")
 
+// join finds where the store and the log meet.
+func (n *Node) join() error {
+	mark, last := n.log.mark, uint64(0)
+	last, _ = n.log.LastIndex()
+	if n.config.Engine == nil {
+		n.mark = &Mark{members: new(raftpb.ConfState)}
+		if mark.GetIndex() > 0 {
+			return errors.New("there is a raft log, and no store")
+		}
+		return nil
+	}
+	var err error
+	if n.mark, err = readMark(n.config.Engine); err != nil {
+		return err
+	}
+	m := n.mark
+	if m.Index == 0 && mark.GetIndex() == firstMark { // a store that has nothing of any log, and a log from its beginning
+		m.Index, m.Term = mark.GetIndex(), mark.GetTerm()
+	}
+	if m.members == nil {
+		m.members = mark.GetConfState()
+	}
+	switch {
+	case slices.Contains(m.removed, n.config.ID):
+		return ErrRemoved
+	case m.version > Version:
+		return fmt.Errorf("%w: the cluster is of version %d, and this build knows %d", ErrEntry, m.version, Version)
+	case m.Index < mark.GetIndex():
+		return fmt.Errorf("the store has entry %d, and the raft log begins after entry %d: what is between is missing", m.Index, mark.GetIndex())
+	case m.Index > last:
+		return fmt.Errorf("%w (the store has entry %d, and the log ends at %d)", ErrLostEnd, m.Index, last)
+	}
+	if have, err := n.log.Term(m.Index); err != nil || have != m.Term {
+		return fmt.Errorf("the store has entry %d of term %d, the raft log of term %d (%v)", m.Index, m.Term, have, err)
+	}
+	return n.log.committed(m.Index)
+}
+
 func (n *Node) begin() error {
-	at, term, err := applied(n.config.Engine)
+	err := n.join()
 	if err != nil {
 		return err
 	}
-	mark := n.log.mark
-	if at == 0 && mark.GetIndex() == firstMark { // a store that has nothing of any log, and a log from its beginning
-		at, term = mark.GetIndex(), mark.GetTerm()
-	}
-	last, _ := n.log.LastIndex()
-	switch {
-	case at < mark.GetIndex():
-		return fmt.Errorf("the store has entry %d, and the raft log begins after entry %d: what is between is missing", at, mark.GetIndex())
-	case at > last:
-		return fmt.Errorf("%w (the store has entry %d, and the log ends at %d)", ErrLostEnd, at, last)
-	}
-	if have, err := n.log.Term(at); err != nil || have != term {
-		return fmt.Errorf("the store has entry %d of term %d, the raft log of term %d (%v)", at, term, have, err)
-	}
-	if err := n.log.committed(at); err != nil {
-		return err
+	n.applied, n.log.members = n.mark.Index, n.mark.members
+	n.log.latest = func() *raftpb.SnapshotMetadata {
+		at, term := n.applied, uint64(0)
+		term, _ = n.log.Term(at)
+		return &raftpb.SnapshotMetadata{Index: &at, Term: &term, ConfState: n.mark.members}
 	}
 	n.raft, err = raft.NewRawNode(&raft.Config{
-		ID: n.config.ID, ElectionTick: n.config.ElectionTicks, HeartbeatTick: 1, Storage: n.log, Applied: at,
+		ID: n.config.ID, ElectionTick: n.config.ElectionTicks, HeartbeatTick: 1, Storage: n.log, Applied: n.applied,
 		MaxSizePerMsg: 4 << 20, MaxInflightMsgs: 64, MaxInflightBytes: 64 << 20, MaxUncommittedEntriesSize: 64 << 20,
 		AsyncStorageWrites: true, PreVote: true, CheckQuorum: true, StepDownOnRemoval: true, DisableProposalForwarding: true,
 		ReadOnlyOption: raft.ReadOnlySafe, Logger: quiet{},
@@ -118,7 +157,6 @@ func (n *Node) begin() error {
 	if err != nil {
 		return err
 	}
-	n.applied = at
 	n.storing.term, n.storing.vote = n.log.hard.GetTerm(), n.log.hard.GetVote()
 	n.confirms.init(n.config.ID, n.config.Rand)
 	n.heard()
@@ -136,6 +174,10 @@ func (n *Node) heard() {
 func (n *Node) Tick() {
 	n.confirms.tick()
 	if n.raft.BasicStatus().RaftState == raft.StateLeader {
+		if n.waited++; n.waited >= 2*n.config.ElectionTicks {
+			n.waited = 0
+			n.report()
+		}
 		n.raft.Tick()
 		return
 	}
@@ -148,6 +190,9 @@ func (n *Node) Tick() {
 
 // Receive takes a message of another member.
 func (n *Node) Receive(m *raftpb.Message) {
+	if slices.Contains(n.mark.removed, m.GetFrom()) {
+		return
+	}
 	switch m.GetType() {
 	case raftpb.MsgReadIndex:
 		if !n.leads { // see ask; who asks asks again
@@ -156,6 +201,9 @@ func (n *Node) Receive(m *raftpb.Message) {
 	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
 		if m.GetTerm() >= n.raft.BasicStatus().GetTerm() {
 			n.heard()
+		}
+		if m.GetType() == raftpb.MsgSnap && !n.markCame(m) {
+			return
 		}
 	}
 	_ = n.raft.Step(m) // what is stale is dropped
@@ -166,6 +214,14 @@ func (n *Node) Leads() bool { return n.leads }
 
 // Close closes the log. The engine stays open.
 func (n *Node) Close() error {
-	n.confirms.end()
+	n.end()
 	return n.log.db.Close()
+}
+
+// end tells all who wait that they need not.
+func (n *Node) end() {
+	n.confirms.end()
+	if n.change != nil {
+		n.changed(engine.ErrOutcomeUnknown)
+	}
 }

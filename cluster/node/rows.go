@@ -4,35 +4,86 @@ import (
 	"encoding/binary"
 	"errors"
 
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
 	"statehouse.dev/statehouse/engine"
 )
 
-// What a store has of the log stands in system rows of one kind, in the batch of what it goes with. No step
-// that a leader plans may touch them.
+// What a store has of the log stands in system rows of one kind, in the batch of what it goes with.
 const (
-	rowKind     = "raft"
-	appliedName = "applied" // up to which entry the store has what the log has: in the batch of each
+	rowKind      = "raft"
+	appliedName  = "applied"  // up to which entry the store has what the log has: in the batch of each
+	membersName  = "members"  // as of then; none: those with which the cluster began
+	removedName  = "removed"  // who was a member and must never be one again
+	versionName  = "version"  // of the cluster; none: 1
+	settingsName = "settings" // that all share
 )
 
 var errRow = errors.New("a row that says what the store has of the raft log is malformed")
 
-func appliedRow(index, term uint64) engine.SystemChange {
-	return engine.SystemChange{Kind: rowKind, Name: appliedName, Body: binary.AppendUvarint(binary.AppendUvarint(nil, index), term)}
+func uvarints(vs ...uint64) (b []byte) {
+	for _, v := range vs {
+		b = binary.AppendUvarint(b, v)
+	}
+	return b
 }
 
-// applied is what the store says; 0, 0: it has nothing of any log.
-func applied(rows engine.SystemReader) (index, term uint64, err error) {
-	body, err := rows.System(rowKind, appliedName)
+func parseUvarints(b []byte) (vs []uint64, err error) {
+	for len(b) > 0 {
+		v, n := binary.Uvarint(b)
+		if n <= 0 {
+			return nil, errRow
+		}
+		vs, b = append(vs, v), b[n:]
+	}
+	return vs, nil
+}
+
+func row(name string, body []byte) engine.SystemChange {
+	return engine.SystemChange{Kind: rowKind, Name: name, Body: body}
+}
+
+func appliedRow(index, term uint64) engine.SystemChange {
+	return row(appliedName, uvarints(index, term))
+}
+
+// Mark is up to where a store has the log, and the members as of then.
+type Mark struct {
+	Index, Term uint64 // 0, 0: it has nothing of any log
+	members     *raftpb.ConfState
+	removed     []uint64
+	version     uint64
+	listing     string // of the checkpoint that has it
+}
+
+func readMark(rows engine.SystemReader) (*Mark, error) {
+	m := &Mark{version: 1}
+	var list [3][]uint64
+	for i, name := range []string{appliedName, removedName, versionName} {
+		body, err := rows.System(rowKind, name)
+		if err != nil {
+			return nil, err
+		}
+		if list[i], err = parseUvarints(body); err != nil {
+			return nil, err
+		}
+	}
+	m.removed = list[1]
+	switch len(list[0]) {
+	case 0:
+	case 2:
+		m.Index, m.Term = list[0][0], list[0][1]
+	default:
+		return nil, errRow
+	}
+	if len(list[2]) == 1 {
+		m.version = list[2][0]
+	}
+	body, err := rows.System(rowKind, membersName)
 	if body == nil || err != nil {
-		return 0, 0, err
+		return m, err
 	}
-	index, n := binary.Uvarint(body)
-	if n <= 0 {
-		return 0, 0, errRow
-	}
-	term, m := binary.Uvarint(body[n:])
-	if m <= 0 || n+m != len(body) {
-		return 0, 0, errRow
-	}
-	return index, term, nil
+	m.members = new(raftpb.ConfState)
+	return m, proto.Unmarshal(body, m.members)
 }

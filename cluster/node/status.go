@@ -25,6 +25,9 @@ type Status struct {
 	Applied, Committed uint64 // entries; Committed as far as this node has heard
 	Last               uint64 // entry of its log, on disk
 	Members            []Member
+	Removed            []uint64 // who was a member
+	Version            uint64   // of the cluster
+	First              uint64   // the first entry that the log has
 }
 
 // Member is one of a cluster, itself included.
@@ -43,7 +46,8 @@ func (s *Status) Lag() uint64 { return s.Committed - s.Applied }
 // Status says how it stands.
 func (n *Node) Status() Status {
 	rs := n.raft.Status()
-	s := Status{ID: n.config.ID, Leader: rs.Lead, Term: rs.GetTerm(), Applied: n.applied, Committed: rs.GetCommit(), Role: Follower}
+	s := Status{ID: n.config.ID, Leader: rs.Lead, Term: rs.GetTerm(), Applied: n.applied, Committed: rs.GetCommit(), Role: Follower,
+		Removed: slices.Clone(n.mark.removed), Version: n.mark.version, First: n.log.mark.GetIndex() + 1}
 	s.Last, _ = n.log.LastIndex()
 	switch {
 	case n.leads:
@@ -68,3 +72,6 @@ func (n *Node) Status() Status {
 	}
 	return s
 }
+
+// ID is which member this is.
+func (n *Node) ID() uint64 { return n.config.ID }

@@ -24,7 +24,7 @@ func (n *Node) Work() (send []*raftpb.Message, appends []*Append, err error) {
 	send, n.storing.send = n.storing.send, nil
 	for n.halted == nil {
 		n.confirm()
-		if n.halted = n.config.Engine.Healthy(); n.halted != nil {
+		if n.halted = errors.Join(n.healthy(), n.cut()); n.halted != nil {
 			break
 		}
 		n.plan()
@@ -40,8 +40,15 @@ func (n *Node) Work() (send []*raftpb.Message, appends []*Append, err error) {
 			appends = append(appends, a)
 		}
 	}
-	n.confirms.end()
-	return nil, nil, n.halted
+	n.end()
+	return send, nil, n.halted // what is sent was stored, or promises nothing
+}
+
+func (n *Node) healthy() error {
+	if n.config.Engine == nil {
+		return nil
+	}
+	return n.config.Engine.Healthy()
 }
 
 // take does what raft wants done.
@@ -77,10 +84,11 @@ func (n *Node) take(rd *raft.Ready) (send []*raftpb.Message, a *Append, err erro
 // win the term a second time with another log.
 func (n *Node) hold(send []*raftpb.Message, a *Append) ([]*raftpb.Message, *Append, error) {
 	if a != nil {
-		if a.m.GetSnapshot() != nil {
-			return nil, nil, errors.New("a snapshot has come, and cannot be installed yet")
+		if at := a.m.GetSnapshot().GetMetadata(); at != nil && (n.installing == nil || at.GetIndex() != n.installing.GetIndex()) {
+			return nil, nil, errors.New("raft takes a state that has not come")
 		}
 		n.found(a.m.GetEntries())
+		n.changeFound(a.m.GetEntries())
 	}
 	if s := n.raft.BasicStatus(); len(send) > 0 && (s.GetTerm() != n.storing.term || s.GetVote() != n.storing.vote) {
 		if a == nil {
@@ -115,12 +123,17 @@ func (n *Node) Stored(appends []*Append) {
 		if h := hardState(a.m); !raft.IsEmptyHardState(h) {
 			s.term, s.vote = h.GetTerm(), h.GetVote()
 		}
-		n.log.have(a.m.GetEntries())
+		if a.m.GetSnapshot() != nil {
+			n.halted = ErrInstalled
+		}
+		if n.halted == nil {
+			n.log.have(a.m.GetEntries())
+		}
 		for _, m := range a.m.GetResponses() {
-			if m.GetTo() == n.config.ID {
-				_ = n.raft.Step(m)
-			} else {
+			if m.GetTo() != n.config.ID {
 				s.send = append(s.send, m)
+			} else if n.halted == nil {
+				_ = n.raft.Step(m)
 			}
 		}
 	}
@@ -132,7 +145,8 @@ func (n *Node) applyAll(m *raftpb.Message) error {
 		if err := n.apply(e); err != nil {
 			return err
 		}
-		n.applied = e.GetIndex()
+		n.applied, n.behind = e.GetIndex(), 0
+		n.changeEnds(e.GetIndex(), e.GetTerm())
 	}
 	for _, r := range m.GetResponses() {
 		_ = n.raft.Step(r)
@@ -142,9 +156,6 @@ func (n *Node) applyAll(m *raftpb.Message) error {
 
 // apply applies an entry that is committed.
 func (n *Node) apply(e *raftpb.Entry) error {
-	if e.GetType() != raftpb.EntryNormal {
-		return entryError(e, errors.New("members cannot change yet"))
-	}
 	at := appliedRow(e.GetIndex(), e.GetTerm())
 	if f := n.flight; f != nil && f.index == e.GetIndex() && f.term == e.GetTerm() {
 		n.settle(at)
@@ -153,8 +164,11 @@ func (n *Node) apply(e *raftpb.Entry) error {
 	if f := n.flight; f != nil && f.index != 0 && (f.index <= e.GetIndex() || f.term < e.GetTerm()) { // another is in its place
 		n.drop()
 	}
+	if e.GetType() != raftpb.EntryNormal {
+		return n.applyMembers(e, at)
+	}
 	if len(e.GetData()) == 0 {
-		if err := n.config.Engine.Keep(at); err != nil {
+		if err := n.config.Engine.Keep(at, row(membersName, mustMarshal(n.mark.members))); err != nil {
 			return err
 		}
 		return n.lead(e)
@@ -170,6 +184,10 @@ func (n *Node) apply(e *raftpb.Entry) error {
 			return entryError(e, err)
 		}
 		return n.config.Engine.Adopt(&s, at)
+	case kindVersion:
+		return n.applyVersion(e, data, at)
+	case kindSettings:
+		return n.config.Engine.Keep(at, row(settingsName, data))
 	}
 	return entryError(e, ErrEntry)
 }

@@ -29,7 +29,7 @@ is named. A record that does not exist begins as {}.`,
 		Args:              show.Takes(2, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	w.register(cmd.Flags(), false)
+	w.registerCommit(cmd.Flags())
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error { return s.edit(ctx, &w, args[0], args[1]) })
 	return cmd
 }
@@ -39,7 +39,7 @@ func (s *session) edit(ctx context.Context, w *writeFlags, agent, key string) er
 	if err != nil {
 		return err
 	}
-	rec, err := s.read(ctx, agent, key, "now", 0, false)
+	rec, err := s.read(ctx, agent, key, &pointFlags{at: "now"}, 0, false)
 	if err != nil {
 		return err
 	}

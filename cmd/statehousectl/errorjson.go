@@ -28,6 +28,8 @@ func jsonError(err error, code int, message string) []byte {
 	case errors.As(err, &no):
 		if no.notFound {
 			shape.Error = show.CodeNotFound
+		} else if no.lost {
+			shape.Error = "LEASE_LOST" // as the daemon calls it
 		}
 	case errors.As(err, &unknown):
 		shape.Error, shape.TxnID = show.CodeUnknown, unknown.TxnID

@@ -20,13 +20,13 @@ func (a *app) incrCommand() *cobra.Command {
 		by, min, max string
 	)
 	cmd := &cobra.Command{
-		Use:   "incr AGENT KEY POINTER",
+		Use:   "incr AGENT KEY POINTER [BY]",
 		Short: "Add to a number in a value",
 		Long: "incr adds to the number at a JSON Pointer in a record's value, without reading it first:\n" +
 			"increments by many at once all count. The sum is exact. A record or a member that is not\n" +
-			"there counts as 0. It prints the value that came out.",
-		Example:           "  statehousectl incr planner usage /tokens --by 250\n  statehousectl incr planner budget /left --by -3 --min 0",
-		Args:              show.Takes(3, 3),
+			"there counts as 0. It prints the value that came out. What is less than 0 goes after --by.",
+		Example:           "  statehousectl incr planner usage /tokens 250\n  statehousectl incr planner budget /left --by -3 --min 0",
+		Args:              show.Takes(3, 4),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	w.register(cmd.Flags(), true)
@@ -34,6 +34,12 @@ func (a *app) incrCommand() *cobra.Command {
 	cmd.Flags().StringVar(&min, "min", "", "refuse a sum below this number")
 	cmd.Flags().StringVar(&max, "max", "", "refuse a sum above this number")
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
+		if len(args) == 4 {
+			if cmd.Flags().Changed("by") {
+				return usagef("how much to add is given twice: %s, and by --by", printable(args[3]))
+			}
+			by = args[3]
+		}
 		var bounds []client.Bound
 		if min != "" {
 			bounds = append(bounds, client.AtLeast(json.Number(min)))
@@ -75,26 +81,28 @@ func (a *app) mergeCommand() *cobra.Command {
 
 func (a *app) appendCommand() *cobra.Command {
 	var (
-		w    writeFlags
-		file string
+		w        writeFlags
+		file, as string
 	)
 	cmd := &cobra.Command{
 		Use:   "append AGENT PREFIX [VALUE|-|-f FILE]",
 		Short: "Append a value to a sequence",
 		Long: "append writes a value under the next key of a sequence: PREFIX and a number of 16 digits, which\n" +
-			"is never given twice. It prints the key. keys and scan list a sequence in its order.",
+			"is never given twice. It prints the key. keys and scan list a sequence in its order. With\n" +
+			"--content-type the value is bytes, as they are in the file.",
 		Example:           "  statehousectl append planner messages/ '{\"role\":\"user\",\"text\":\"hello\"}'\n  statehousectl scan planner messages/",
 		Args:              show.Takes(2, 3),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	w.register(cmd.Flags(), false)
 	cmd.Flags().StringVarP(&file, "file", "f", "", "the file with the value; - is standard input")
+	cmd.Flags().StringVar(&as, "content-type", "", contentTypeUsage)
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
-		value, err := s.inputValue(args[2:], file)
-		if err != nil {
+		write := client.Append(args[0], args[1], nil)
+		if err := s.input(&write, args[2:], file, as); err != nil {
 			return err
 		}
-		return s.evaluate(ctx, &w, cmd.Flags(), client.Append(args[0], args[1], value))
+		return s.evaluate(ctx, &w, cmd.Flags(), write)
 	})
 	return cmd
 }

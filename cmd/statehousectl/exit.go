@@ -48,6 +48,7 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 type errFailed struct {
 	message  string
 	notFound bool
+	lost     bool // a lease is, which the daemon says in an answer
 }
 
 func (e errFailed) Error() string { return e.message }
@@ -57,7 +58,11 @@ func failedf(format string, args ...any) error {
 }
 
 func notFoundf(format string, args ...any) error {
-	return errFailed{fmt.Sprintf(format, args...), true}
+	return errFailed{message: fmt.Sprintf(format, args...), notFound: true}
+}
+
+func lostf(format string, args ...any) error {
+	return errFailed{message: fmt.Sprintf(format, args...), lost: true}
 }
 
 // noted is an error with something to add to what is told of it.
@@ -106,6 +111,7 @@ func explain(err error) (code int, message string) {
 		usage   usageError
 		no      errFailed
 		passed  passedOn
+		answer  answerError
 		apart   incomparableError
 		unknown *client.OutcomeUnknownError
 		e       *client.Error
@@ -117,8 +123,12 @@ func explain(err error) (code int, message string) {
 		return exitUsage, err.Error()
 	case errors.Is(err, syscall.EPIPE): // the reader has had enough
 		return exitOK, ""
+	case errors.As(err, &answer):
+		return answer.code, answer.message
 	case errors.As(err, &apart):
 		return exitUnchecked, apart.Error()
+	case errors.As(err, &no) && no.lost:
+		return exitRefused, no.message
 	case errors.As(err, &no):
 		return exitFailed, no.message
 	case errors.As(err, &unknown):

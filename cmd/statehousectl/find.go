@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
-	"statehouse.dev/statehouse/client/moment"
 	"statehouse.dev/statehouse/cmd/show"
 )
 
@@ -34,7 +33,8 @@ It exits with 0 also when nothing was found, and with 1 when the agent has no co
 // findFlags are those of find.
 type findFlags struct {
 	where, meta []string
-	order, at   string
+	order       string
+	point       pointFlags
 	verbose     bool
 }
 
@@ -55,7 +55,7 @@ func (a *app) findCommand() *cobra.Command {
 	flags.StringVar(&q.Prefix, "prefix", "", "only keys that start with this")
 	flags.StringVar(&f.order, "order", "key", "by key, or changed: the record that was changed last first, of one agent")
 	flags.IntVar(&q.Limit, "limit", 0, "at most this many; 0: all")
-	flags.StringVar(&f.at, "at", "", "read as of this commit_ts or time")
+	f.point.register(flags)
 	flags.BoolVar(&f.verbose, "verbose", false, "show what the last commits say of themselves, and at how many records was looked")
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
 		if err := f.complete(s, &q, args); err != nil {
@@ -82,8 +82,8 @@ func (f *findFlags) complete(s *session, q *client.FindQuery, args []string) (er
 	case len(args) == 1:
 		q.Agent = args[0]
 	}
-	if q.At, err = moment.ParseAt(f.at, s.now()); err != nil {
-		return usageError{err}
+	if q.At, err = f.point.point(s); err != nil {
+		return err
 	}
 	q.Changed, q.WithMetadata = f.order == "changed", f.verbose
 	q.Where = nil

@@ -34,6 +34,7 @@ func (a *app) forkCommand() *cobra.Command {
 		if err != nil {
 			return usageError{err}
 		}
+		w.of = args[0]
 		commit, err := s.commitWrite(ctx, &w, cmd.Flags(), client.ForkAgent(args[1], args[0], point))
 		if err != nil {
 			return err

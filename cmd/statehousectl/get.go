@@ -7,13 +7,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
-	"statehouse.dev/statehouse/client/moment"
 	"statehouse.dev/statehouse/cmd/show"
 )
 
 func (a *app) getCommand() *cobra.Command {
 	var (
-		at  string
+		at  pointFlags
 		ver uint64
 		raw bool
 	)
@@ -27,12 +26,12 @@ func (a *app) getCommand() *cobra.Command {
 		Args:              show.Takes(2, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.Flags().StringVar(&at, "at", "", "read as of this commit_ts or time")
+	at.register(cmd.Flags())
 	cmd.Flags().Uint64Var(&ver, "version", 0, "read this version of the record")
 	cmd.Flags().BoolVar(&raw, "raw", false, "print the bytes as they are, or the text as it is stored, without a line end")
-	cmd.MarkFlagsMutuallyExclusive("at", "version")
+	cmd.MarkFlagsMutuallyExclusive("at", "min-read-ts", "version")
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
-		rec, err := s.read(ctx, args[0], args[1], at, ver, cmd.Flags().Changed("version"))
+		rec, err := s.read(ctx, args[0], args[1], &at, ver, cmd.Flags().Changed("version"))
 		if err != nil {
 			return err
 		}
@@ -54,20 +53,20 @@ func (a *app) getCommand() *cobra.Command {
 	return cmd
 }
 
-func (s *session) read(ctx context.Context, agent, key, at string, ver uint64, atVersion bool) (client.Record, error) {
+func (s *session) read(ctx context.Context, agent, key string, at *pointFlags, ver uint64, atVersion bool) (client.Record, error) {
 	if atVersion {
 		return s.GetAtVersion(ctx, agent, key, client.Version(ver))
 	}
-	point, err := moment.ParseAt(at, s.now())
+	point, err := at.point(s)
 	if err != nil {
-		return client.Record{}, usageError{err}
+		return client.Record{}, err
 	}
 	return s.Get(ctx, agent, key, point)
 }
 
 // point is the commit_ts that reads as of at are taken at.
 func (s *session) point(ctx context.Context, agent, at string) (client.CommitTS, error) {
-	rec, err := s.read(ctx, agent, "any", at, 0, false) // of any record, there or not
+	rec, err := s.read(ctx, agent, "any", &pointFlags{at: at}, 0, false) // of any record, there or not
 	return rec.ReadTS, err
 }
 

@@ -6,14 +6,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
-	"statehouse.dev/statehouse/client/moment"
 	"statehouse.dev/statehouse/cmd/show"
 )
 
 func (a *app) historyCommand() *cobra.Command {
 	var (
 		q       client.HistoryQuery
-		at      string
+		at      pointFlags
 		verbose bool
 	)
 	cmd := &cobra.Command{
@@ -26,11 +25,11 @@ func (a *app) historyCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.BoolVar(&q.OldestFirst, "oldest-first", false, "from the first version to the last")
 	f.IntVar(&q.Limit, "limit", 0, "at most this many; 0: all")
-	f.StringVar(&at, "at", "", "the history as of this commit_ts or time")
+	at.register(f)
 	f.BoolVar(&verbose, "verbose", false, "show transaction ids and metadata")
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) (err error) {
-		if q.At, err = moment.ParseAt(at, s.now()); err != nil {
-			return usageError{err}
+		if q.At, err = at.point(s); err != nil {
+			return err
 		}
 		if q.Limit < 0 {
 			return usagef("--limit is negative")
@@ -61,7 +60,10 @@ func (s *session) printHistory(e client.HistoryEntry, verbose bool) error {
 	if e.Deleted {
 		what = "DELETE"
 	}
-	err := s.p.row(shownAs(e.Value, e.Bytes), "v"+e.Version.String(), clock(e.CommitTime), e.CommitTS.String(), what+show.Gone(e.Erased, e.Pruned))
+	if what += show.Gone(e.Erased, e.Pruned); e.Cause != "" {
+		what += " " + printable(e.Cause)
+	}
+	err := s.p.row(shownAs(e.Value, e.Bytes), "v"+e.Version.String(), clock(e.CommitTime), e.CommitTS.String(), what)
 	if err == nil && verbose {
 		err = s.p.line("%s", show.Provenance(e.TxnID, e.Principal, e.TraceID, e.Metadata))
 	}

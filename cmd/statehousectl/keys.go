@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"statehouse.dev/statehouse/client"
-	"statehouse.dev/statehouse/client/moment"
 	"statehouse.dev/statehouse/cmd/show"
 )
 
@@ -16,14 +15,14 @@ type listFlags struct {
 	prefix  string
 	reverse bool
 	limit   int
-	at      string
+	point   pointFlags
 }
 
 func (l *listFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&l.prefix, "prefix", "", "only keys that start with this; may be an argument, too")
 	f.BoolVar(&l.reverse, "reverse", false, "from last to first")
 	f.IntVar(&l.limit, "limit", 0, "at most this many; 0: all")
-	f.StringVar(&l.at, "at", "", "read as of this commit_ts or time")
+	l.point.register(f)
 }
 
 // query is what the flags and the arguments AGENT [PREFIX] ask for.
@@ -34,9 +33,9 @@ func (l *listFlags) query(s *session, f *pflag.FlagSet, args []string) (client.L
 		}
 		l.prefix = args[1]
 	}
-	at, err := moment.ParseAt(l.at, s.now())
+	at, err := l.point.point(s)
 	if err != nil {
-		return client.ListQuery{}, usageError{err}
+		return client.ListQuery{}, err
 	}
 	if l.limit < 0 {
 		return client.ListQuery{}, usagef("--limit is negative")

@@ -111,7 +111,7 @@ func (a *app) leaseRenewCommand() *cobra.Command {
 		case err != nil:
 			return err
 		case r[0].Lost:
-			return failedf("the lease %s of agent %s is not held under token %d: it has lapsed, was released, or another holds it", quote(args[1]), quote(args[0]), token)
+			return lostf("the lease %s of agent %s is not held under token %d: it has lapsed, was released, or another holds it", quote(args[1]), quote(args[0]), token)
 		case s.asJSON:
 			return s.p.object(leaseShape{Namespace: s.namespace, Agent: args[0], Lease: args[1], Token: token, Deadline: r[0].Deadline})
 		}

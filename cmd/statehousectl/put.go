@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,7 +46,7 @@ func (a *app) putCommand() *cobra.Command {
 	}
 	w.register(cmd.Flags(), true)
 	cmd.Flags().StringVarP(&file, "file", "f", "", "the file with the value; - is standard input")
-	cmd.Flags().StringVar(&as, "content-type", "", "the value is bytes of this media type, such as image/png")
+	cmd.Flags().StringVar(&as, "content-type", "", contentTypeUsage)
 	cmd.Flags().BoolVar(&ifAbsent, "if-absent", false, "only if the key does not exist")
 	cmd.Flags().DurationVar(&ttl, "ttl", 0, "when it expires, from its commit on, such as 90s or 24h")
 	cmd.MarkFlagsMutuallyExclusive("if-absent", "expected-version")
@@ -59,13 +60,10 @@ func (a *app) putCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if as != "" {
-			write.Bytes = &client.Bytes{ContentType: as}
-			write.Bytes.Data, err = s.inputBytes(args[2:], file)
-		} else {
-			write.Value, err = s.inputValue(args[2:], file)
+		if cmd.Flags().Changed("ttl") && ttl <= 0 {
+			return usagef("--ttl %v: what expires does so after its commit; without --ttl it stays", ttl)
 		}
-		if err != nil {
+		if err := s.input(&write, args[2:], file, as); err != nil {
 			return err
 		}
 		if ifAbsent {
@@ -81,6 +79,19 @@ func (a *app) putCommand() *cobra.Command {
 		return s.printWrite(commit)
 	})
 	return cmd
+}
+
+const contentTypeUsage = "the value is bytes of this media type, such as image/png"
+
+// input reads the value of a write: bytes, if it is said what they are.
+func (a *app) input(w *client.Write, args []string, file, contentType string) (err error) {
+	if contentType == "" {
+		w.Value, err = a.inputValue(args, file)
+		return err
+	}
+	w.Bytes = &client.Bytes{ContentType: contentType}
+	w.Bytes.Data, err = a.inputBytes(args, file)
+	return err
 }
 
 // inputValue is the value given as argument, in a file, or on standard input.
@@ -122,14 +133,25 @@ func checkValue(value []byte) error {
 // writeFlags are those of the commands that commit.
 type writeFlags struct {
 	expected uint64
+	head     uint64
+	lease    string
+	of       string // the agent that head and lease are of; "": that of the write
 	metadata []string
 	txnID    string
 }
 
+// register adds those of a command with one operation, which may be on one key.
 func (w *writeFlags) register(f *pflag.FlagSet, oneKey bool) {
 	if oneKey {
 		f.Uint64Var(&w.expected, "expected-version", 0, "only when the key is at this version; 0: does not exist")
 	}
+	f.Uint64Var(&w.head, "expected-head", 0, "only when this is the last commit of AGENT; 0: it has none")
+	f.StringVar(&w.lease, "lease", "", "only while this lease of AGENT is held under this token, as in main@3")
+	w.registerCommit(f)
+}
+
+// registerCommit adds those of every command that commits.
+func (w *writeFlags) registerCommit(f *pflag.FlagSet) {
 	f.StringArrayVar(&w.metadata, "meta", nil, "metadata of the commit, key=value; once for each key")
 	f.StringVar(&w.txnID, "txn-id", "", "id of the transaction: sent again under the same id it takes effect once")
 }
@@ -153,10 +175,30 @@ func (w *writeFlags) conditions() (client.Conditions, error) {
 	return c, nil
 }
 
+// on adds what the flags say of an agent.
+func (w *writeFlags) on(agent string, f *pflag.FlagSet, c *client.Conditions) error {
+	if f.Changed("expected-head") {
+		c.Heads = append(c.Heads, client.HeadPrecondition{Agent: agent, Expected: client.CommitTS(w.head)})
+	}
+	if !f.Changed("lease") {
+		return nil
+	}
+	at := strings.LastIndexByte(w.lease, '@')
+	if at < 1 {
+		return usagef("--lease %q is not LEASE@TOKEN, such as main@3", w.lease)
+	}
+	token, err := tokenOf(w.lease[at+1:])
+	c.Leases = append(c.Leases, client.LeasePrecondition{Agent: agent, Lease: w.lease[:at], Token: token})
+	return err
+}
+
 // commitWrite commits one write.
 func (s *session) commitWrite(ctx context.Context, w *writeFlags, f *pflag.FlagSet, write client.Write) (client.Commit, error) {
 	conditions, err := w.conditions()
 	if err != nil {
+		return client.Commit{}, err
+	}
+	if err := w.on(cmp.Or(w.of, write.Agent), f, &conditions); err != nil {
 		return client.Commit{}, err
 	}
 	if f.Changed("expected-version") {

@@ -39,8 +39,8 @@ have taken effect), exit_code.
 Exit codes: 0 ok, 1 not found (also an agent without commits), a check that failed, or
 a local failure, 2 wrong usage, 3 refused by the daemon (conflict, precondition, limit,
 invalid request, token or key), 4 the daemon cannot be reached or has failed, 5 it is
-unknown whether a commit took effect, 6 data loss, 7 bundles that cannot be compared,
-130 interrupted. diff has 0 the same, 1 different, 2 trouble.`
+unknown whether a commit took effect, or no member of a cluster leads, 6 data loss, 7
+bundles, or members of a cluster, that cannot be compared, 130 interrupted. diff has 0 the same, 1 different, 2 trouble.`
 
 // app is what the commands share: the outside world and the global flags.
 type app struct {
@@ -109,7 +109,7 @@ func (a *app) addCommands(root *cobra.Command) {
 		}},
 		{"daemon", "Operating a daemon:", []*cobra.Command{
 			a.healthCommand(), a.topCommand(), a.refusalsCommand(), a.streamsCommand(), a.logLevelCommand(), a.debugCommand(), a.keyCommand(), a.auditCommand(),
-			a.backupCommand(), a.exportCommand(), a.importCommand(), a.retentionCommand(), a.eraseCommand(), a.compactCommand(), a.diskCommand(),
+			a.backupCommand(), a.exportCommand(), a.importCommand(), a.retentionCommand(), a.eraseCommand(), a.compactCommand(), a.diskCommand(), a.clusterCommand(),
 		}},
 		{"tool", "This tool:", []*cobra.Command{a.contextCommand(), a.configCommand(), a.versionCommand()}},
 	} {

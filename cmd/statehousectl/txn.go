@@ -27,7 +27,10 @@ or from standard input, one a line:
   merge AGENT KEY PATCH           a JSON Merge Patch
   append AGENT PREFIX JSON        under the next key of a sequence
   expect AGENT KEY VERSION        only if the key is at this version; 0: does not exist
+  delete-prefix AGENT PREFIX      every key that starts with it
+  delete-agent AGENT              every key of the agent
   expect-head AGENT COMMIT_TS     only if the agent's last commit is this; 0: has none
+  expect-lease AGENT LEASE TOKEN  only while the agent's lease is held under this token
 
 Lines that are empty or start with # are passed over. A name with spaces is written
 as a quoted string: put planner "a name" {"a":1}`
@@ -42,7 +45,7 @@ func (a *app) txnCommand() *cobra.Command {
 			"  statehousectl txn status 0190b3c2-5a6e-7cc1-8c2b-1d2e3f405162",
 		Args: show.Takes(0, 1),
 	}
-	w.register(cmd.Flags(), false)
+	w.registerCommit(cmd.Flags())
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
 		return s.runTxn(ctx, &w, args)
 	})
@@ -113,7 +116,7 @@ func parseTxn(in io.Reader, b *client.Batch) error {
 	} else if err != nil {
 		return failedf("the operations cannot be read: %v", err)
 	}
-	if len(b.Writes) == 0 && len(b.Keys) == 0 && len(b.Heads) == 0 {
+	if len(b.Writes) == 0 && len(b.Keys) == 0 && len(b.Heads) == 0 && len(b.Leases) == 0 {
 		return usagef("there are no operations; see statehousectl txn --help for their form")
 	}
 	return nil
@@ -125,10 +128,14 @@ func parseTxnLine(line string, b *client.Batch) error {
 	if err != nil {
 		return err
 	}
-	if verb == "expect-head" {
+	switch verb {
+	case "expect-head":
 		head, err := lastNumber(rest, "COMMIT_TS")
 		b.Heads = append(b.Heads, client.HeadPrecondition{Agent: agent, Expected: client.CommitTS(head)})
 		return err
+	case "delete-agent":
+		b.Writes = append(b.Writes, client.DeleteAgent(agent))
+		return nothingAfter(rest, "the agent of a delete-agent")
 	}
 	key, rest, err := word(rest, "KEY")
 	if err != nil {
@@ -145,16 +152,27 @@ func parseTxnLine(line string, b *client.Batch) error {
 		return err
 	case "delete":
 		b.Writes = append(b.Writes, client.Delete(agent, key))
-		if rest != "" {
-			return fmt.Errorf("%q after the key of a delete", rest)
-		}
-		return nil
+		return nothingAfter(rest, "the key of a delete")
+	case "delete-prefix":
+		b.Writes = append(b.Writes, client.DeletePrefix(agent, key))
+		return nothingAfter(rest, "the prefix of a delete-prefix")
+	case "expect-lease":
+		token, err := lastNumber(rest, "TOKEN")
+		b.Leases = append(b.Leases, client.LeasePrecondition{Agent: agent, Lease: key, Token: client.Version(token)})
+		return err
 	case "expect":
 		v, err := lastNumber(rest, "VERSION")
 		b.Keys = append(b.Keys, client.KeyPrecondition{RecordName: client.RecordName{Agent: agent, Key: key}, Expected: client.Version(v)})
 		return err
 	}
-	return fmt.Errorf("%q is none of put, delete, put-if-absent, incr, merge, append, expect and expect-head", verb)
+	return fmt.Errorf("%q is none of put, delete, put-if-absent, incr, merge, append, delete-prefix, delete-agent, expect, expect-head and expect-lease", verb)
+}
+
+func nothingAfter(rest, what string) error {
+	if rest != "" {
+		return fmt.Errorf("%q after %s", rest, what)
+	}
+	return nil
 }
 
 // valueVerbs are the operations whose line ends in a value.

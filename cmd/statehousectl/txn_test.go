@@ -38,7 +38,7 @@ func TestParseTxn(t *testing.T) {
 		"expect-head a -1":         "COMMIT_TS is a number",
 		`put "a k {}`:              "AGENT is not a quoted string",
 		`put "a"k {}`:              "there is no space after the quoted AGENT",
-		"rm a k":                   `"rm" is none of put, delete, put-if-absent, incr, merge, append, expect and expect-head`,
+		"rm a k":                   `"rm" is none of put, delete, put-if-absent, incr, merge, append, delete-prefix, delete-agent, expect, expect-head and expect-lease`,
 		strings.Repeat("x", 5<<20): "a line is more than 4.0 MiB long",
 	} {
 		if err := parseTxn(strings.NewReader(in), &client.Batch{}); err == nil || !strings.Contains(err.Error(), says) {

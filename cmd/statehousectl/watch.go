@@ -93,7 +93,7 @@ func (w *watch) state(ctx context.Context, now client.CommitTS) error {
 		return nil
 	}
 	if w.single {
-		rec, err := w.read(ctx, w.agent, w.key, "now", 0, false)
+		rec, err := w.read(ctx, w.agent, w.key, &pointFlags{at: "now"}, 0, false)
 		if now > 0 {
 			rec, err = w.Get(ctx, w.agent, w.key, client.AtCommit(now))
 		}

@@ -74,10 +74,11 @@ type daemon struct {
 	conn  *grpc.ClientConn
 	pipe  *os.File // its log is read from
 
-	ended chan struct{}
-	mu    sync.Mutex
-	said  strings.Builder
-	code  int
+	serving, ended chan struct{}
+
+	mu   sync.Mutex
+	said strings.Builder
+	code int
 }
 
 // environment is a clean one: what the developer has set must not matter.
@@ -101,10 +102,23 @@ func launch(t *testing.T, env []string, args ...string) *daemon {
 // launched is launch with a command that becomes the binary.
 func launched(t *testing.T, cmd *exec.Cmd) *daemon {
 	t.Helper()
+	d := begun(t, cmd)
+	select {
+	case <-d.serving:
+	case <-d.ended:
+	case <-time.After(patience):
+		t.Fatalf("the daemon neither serves nor ends:\n%s", d.log())
+	}
+	return d
+}
+
+// begun starts a command that becomes the binary, and does not wait.
+func begun(t *testing.T, cmd *exec.Cmd) *daemon {
+	t.Helper()
 	if raceEnabled && !sweep {
 		t.Skip("the daemon is a process of its own, built without the race detector")
 	}
-	d := &daemon{t: t, cmd: cmd, ended: make(chan struct{})}
+	d := &daemon{t: t, cmd: cmd, serving: make(chan struct{}), ended: make(chan struct{})}
 	d.cmd.Dir = t.TempDir() // where ./data would be
 	out, in, err := os.Pipe()
 	if err != nil {
@@ -116,8 +130,7 @@ func launched(t *testing.T, cmd *exec.Cmd) *daemon {
 	}
 	_ = in.Close()
 	d.pipe = out
-	serving := make(chan struct{})
-	go d.listen(out, serving)
+	go d.listen(out)
 	t.Cleanup(func() {
 		d.kill()
 		if d.conn != nil {
@@ -127,17 +140,11 @@ func launched(t *testing.T, cmd *exec.Cmd) *daemon {
 			t.Errorf("the daemon's log:\n%s", log)
 		}
 	})
-	select {
-	case <-serving:
-	case <-d.ended:
-	case <-time.After(patience):
-		t.Fatalf("the daemon neither serves nor ends:\n%s", d.log())
-	}
 	return d
 }
 
 // listen reads the log until the process has ended.
-func (d *daemon) listen(log io.Reader, serving chan<- struct{}) {
+func (d *daemon) listen(log io.Reader) {
 	lines := bufio.NewScanner(log)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -148,7 +155,7 @@ func (d *daemon) listen(log io.Reader, serving chan<- struct{}) {
 		}
 		d.mu.Unlock()
 		if strings.Contains(lines.Text(), "msg=serving") {
-			close(serving)
+			close(d.serving)
 		}
 	}
 	_ = d.cmd.Wait()

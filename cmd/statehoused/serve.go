@@ -47,13 +47,28 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 	}
 	setMemory(s)
 
+	return p.listenAndServe(ctx, s, &level, reloads)
+}
+
+func (p *process) listenAndServe(ctx context.Context, s *settings, level *slog.LevelVar, reloads *reloader) error {
+	log := reloads.log
 	// Before the store is opened, so that none is made where the daemon cannot serve.
 	// Who connects meanwhile waits.
 	listeners, overHTTP, err := listenBoth(ctx, s, log)
 	if err != nil {
 		return err
 	}
-	opened := slices.Concat(listeners, overHTTP)
+	forPeers, err := listenForPeers(ctx, s)
+	opened := slices.Concat(listeners, overHTTP, forPeers)
+	served := false
+	defer func() {
+		if !served {
+			closeAll(opened)
+		}
+	}()
+	if err != nil {
+		return err
+	}
 	halt := func(reason error) {
 		log.Error("storage cannot be trusted any more; exiting without acknowledging anything else", "reason", reason)
 		p.log.flush()
@@ -61,7 +76,6 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 	}
 	watched, err := watchOver(ctx, s, log)
 	if err != nil {
-		closeAll(opened)
 		return err
 	}
 	defer watched.close()
@@ -69,34 +83,36 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 	defer closeEnv()
 	config := configOf(s)
 	config.Meter, config.Debug = watched.meter, log.Debug
-	config.Operator = p.operator(s, &level, watched)
+	config.Operator = p.operator(s, level, watched)
 	if err := shareFiles(s.openFiles(), &config.Engine.Tuning, &config, log); err != nil {
-		closeAll(opened)
 		return usageError{err}
 	}
 	if err := migrateFirst(env, s, log); err != nil {
-		closeAll(opened)
 		return err
 	}
 	archiveTo(&config, s, env)
-	service, err := assemble(env, config, checkExposure(s, false))
+	cluster, err := takePart(ctx, s, env, &config, listeners, log)
 	if err != nil {
-		closeAll(opened)
+		return err
+	}
+	service, err := cluster.assemble(env, config, checkExposure(s, false))
+	if err != nil {
 		return err
 	}
 	if err := serveHTTP(s, service, reloads, overHTTP); err != nil {
-		closeAll(opened)
 		return errors.Join(err, service.Close())
 	}
 	watched.metrics.Attach(service)
 	if !s.useMemory {
 		warnReadable(log, s.dataDir, s.captureDir)
 	}
-	return p.answer(ctx, s, service, reloads, watched, listeners)
+	served = true
+	ctx, stopped := cluster.serve(ctx, forPeers)
+	return p.answer(ctx, s, service, reloads, watched, listeners, stopped)
 }
 
 // answer serves what was assembled until ctx ends, and closes it.
-func (p *process) answer(ctx context.Context, s *settings, service *server.Service, reloads *reloader, watched *watched, listeners []net.Listener) error {
+func (p *process) answer(ctx context.Context, s *settings, service *server.Service, reloads *reloader, watched *watched, listeners []net.Listener, stopped func() error) error {
 	log, tlsConfig := reloads.log, reloads.tlsConfig("h2")
 	sayServing(log, s, service, tlsConfig != nil, listeners)
 	notify := newNotifier(os.Getenv, log)
@@ -107,7 +123,7 @@ func (p *process) answer(ctx context.Context, s *settings, service *server.Servi
 	err := service.Serve(ctx, tlsConfig, listeners...)
 	stopAnswering()
 	watched.metrics.Detach()
-	if cerr := service.Close(); err == nil {
+	if cerr := errors.Join(stopped(), service.Close()); err == nil {
 		err = cerr
 	}
 	if reached := service.Reached(); len(reached) > 0 {

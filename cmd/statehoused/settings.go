@@ -61,6 +61,7 @@ type settings struct {
 	archive       string
 	archiveEvery  int
 	archiveCount  uint64
+	cluster       clusterSettings
 	level         slog.Level        // logLevel
 	told          map[string]string // what differs from the defaults and is not private
 	values        map[string]string // of all flags, secrets among them
@@ -120,6 +121,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.IntVar(&s.archiveEvery, "archive-seconds", 60, "how long a commit may be missing in the archive")
 	f.Uint64Var(&s.archiveCount, "archive-commits", 100_000, "ships earlier when so many commits are missing in the archive")
 	f.Int64Var(&s.memoryLimitMB, "memory-limit-mb", 2048, "memory that the daemon stays under, in MiB; with less, the defaults of the limits are lower")
+	s.cluster.register(f)
 }
 
 // complete fills what no flag set from the environment, then from the file, and
@@ -196,7 +198,7 @@ func isSetting(flag string) bool {
 // private reports whether a setting stays on this machine: a secret, or where something
 // is on it. The others go into captures, which are given away.
 func private(flag string) bool {
-	for _, part := range []string{"token", "tls", "-dir", "config", "namespaces"} {
+	for _, part := range []string{"token", "tls", "-dir", "config", "namespaces", "peer", "join", "cluster", "advertise"} {
 		if strings.Contains(flag, part) {
 			return true
 		}
@@ -207,7 +209,7 @@ func private(flag string) bool {
 // neverEmpty reports whether a setting that is given must not be empty: it would mean
 // less protection than was asked for, and most often that a shell's variable is unset.
 func neverEmpty(name string) bool {
-	return slices.Contains([]string{"config", "token", "token-file", "tls-cert", "tls-key", "tls-client-ca"}, name)
+	return slices.Contains([]string{"config", "token", "token-file", "tls-cert", "tls-key", "tls-client-ca", "peer-tls-cert", "peer-tls-key", "peer-tls-ca", "peer-listen-addr", "cluster-init", "join"}, name)
 }
 
 // checkGiven refuses flags that are given without a value and must have one.
@@ -268,6 +270,9 @@ func (s *settings) check() error {
 		return err
 	}
 	if err := s.checkHTTP(); err != nil {
+		return err
+	}
+	if err := s.checkCluster(); err != nil {
 		return err
 	}
 	s.limits.TxnTimeout = time.Duration(s.txTimeoutMS) * time.Millisecond

@@ -14,7 +14,7 @@ var find = unary(history.Find, pb.StatehouseService_Find_FullMethodName,
 	func(in *history.Input, page string) *pb.FindRequest {
 		req := &pb.FindRequest{
 			Namespace: in.Namespace, AgentId: in.Agent, AllAgents: in.AllAgents, Prefix: in.Prefix, At: at(in), Encoding: encoding(in), Limit: uint32(in.Limit), PageToken: page,
-			MinReadTs: in.MinRead, WithMetadata: in.WithMetadata,
+			MinReadTs: in.MinRead, MaxStalenessMs: in.MaxStale, WithMetadata: in.WithMetadata,
 		}
 		if in.ByChange {
 			req.Order = pb.FindOrder_FIND_ORDER_CHANGED

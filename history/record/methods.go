@@ -167,6 +167,9 @@ func Input(kind history.Kind, req proto.Message) (in history.Input, pageToken st
 	if n, ok := req.(interface{ GetMinReadTs() uint64 }); ok {
 		in.MinRead = n.GetMinReadTs()
 	}
+	if n, ok := req.(interface{ GetMaxStalenessMs() uint64 }); ok {
+		in.MaxStale = n.GetMaxStalenessMs()
+	}
 	if n, ok := req.(interface{ GetLimit() uint32 }); ok {
 		in.Limit = uint64(n.GetLimit())
 	}

@@ -14,7 +14,7 @@ import (
 
 var get = unary(history.Get, pb.StatehouseService_GetState_FullMethodName,
 	func(in *history.Input, _ string) *pb.GetStateRequest {
-		return &pb.GetStateRequest{Namespace: in.Namespace, AgentId: in.Agent, Key: in.Key, Encoding: encoding(in), At: at(in), TxnId: in.TxnID, MinReadTs: in.MinRead}
+		return &pb.GetStateRequest{Namespace: in.Namespace, AgentId: in.Agent, Key: in.Key, Encoding: encoding(in), At: at(in), TxnId: in.TxnID, MinReadTs: in.MinRead, MaxStalenessMs: in.MaxStale}
 	},
 	nil,
 	func(r *pb.GetStateResponse, in *history.Input, out *history.Output) {
@@ -34,7 +34,7 @@ var getVersion = unary(history.GetVersion, pb.StatehouseService_GetStateAtVersio
 
 var batchGet = unary(history.BatchGet, pb.StatehouseService_BatchGetState_FullMethodName,
 	func(in *history.Input, _ string) *pb.BatchGetStateRequest {
-		req := &pb.BatchGetStateRequest{Encoding: encoding(in), At: at(in), TxnId: in.TxnID, MinReadTs: in.MinRead}
+		req := &pb.BatchGetStateRequest{Encoding: encoding(in), At: at(in), TxnId: in.TxnID, MinReadTs: in.MinRead, MaxStalenessMs: in.MaxStale}
 		for _, n := range in.Names {
 			req.Names = append(req.Names, &pb.RecordName{Namespace: n.Namespace, AgentId: n.Agent, Key: n.Key})
 		}
@@ -60,7 +60,7 @@ var listKeys = unary(history.ListKeys, pb.StatehouseService_ListKeys_FullMethodN
 	func(in *history.Input, page string) *pb.ListKeysRequest {
 		return &pb.ListKeysRequest{
 			Namespace: in.Namespace, AgentId: in.Agent, Prefix: in.Prefix, Limit: uint32(in.Limit), PageToken: page, Reverse: in.Reverse, At: at(in), TxnId: in.TxnID,
-			MinReadTs: in.MinRead, Delimiter: in.Delimiter,
+			MinReadTs: in.MinRead, MaxStalenessMs: in.MaxStale, Delimiter: in.Delimiter,
 		}
 	},
 	func(r *pb.ListKeysRequest, in *history.Input) { in.Delimiter = r.GetDelimiter() },
@@ -73,8 +73,8 @@ var scan = unary(history.Scan, pb.StatehouseService_ScanPrefix_FullMethodName,
 	func(in *history.Input, page string) *pb.ScanPrefixRequest {
 		return &pb.ScanPrefixRequest{
 			Namespace: in.Namespace, AgentId: in.Agent, Prefix: in.Prefix, Limit: uint32(in.Limit), PageToken: page, Reverse: in.Reverse, At: at(in), TxnId: in.TxnID,
-			MinReadTs: in.MinRead,
-			Encoding:  encoding(in),
+			MinReadTs: in.MinRead, MaxStalenessMs: in.MaxStale,
+			Encoding: encoding(in),
 		}
 	},
 	nil,

@@ -130,6 +130,8 @@ func (j *judge) points(op *history.Operation) (low, high uint64, early, ok bool)
 		if at := latest(&op.In); at > high {
 			return j.ofTheFuture(op, at)
 		}
+	case op.In.MaxStale > 0 && op.In.At == nil:
+		low, early = max(op.In.MinRead, j.model.Base), op.In.MinRead < j.model.Base
 	case op.In.At != nil:
 		if *op.In.At > high {
 			return j.ofTheFuture(op, *op.In.At)

@@ -214,8 +214,11 @@ func (c *constraints) addFound(op *history.Operation) {
 		return
 	}
 	v := &constraint{op: op, call: op.Call, ret: op.Return, placed: true, point: op.Out.ReadTS}
-	if op.In.At != nil {
+	switch {
+	case op.In.At != nil:
 		v.call, v.point = -1<<63, *op.In.At
+	case op.In.MaxStale > 0:
+		v.call = -1 << 63
 	}
 	for i := range op.Out.Records {
 		v.sees = append(v.sees, c.sight(op, &op.Out.Records[i]))

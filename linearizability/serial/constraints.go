@@ -223,8 +223,11 @@ func (c *constraints) addRead(op *history.Operation) {
 			return // of a read that is not among the constraints, or of what was before all of them
 		}
 		v = &constraint{op: op, call: op.Call, ret: op.Return, placed: true, point: op.Out.ReadTS}
-		if op.In.At != nil {
+		switch {
+		case op.In.At != nil:
 			v.call, v.point = math.MinInt64, *op.In.At
+		case op.In.MaxStale > 0: // it may have come to an earlier state
+			v.call = math.MinInt64
 		}
 		c.placed = append(c.placed, v)
 	}

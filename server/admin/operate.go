@@ -18,6 +18,8 @@ type Process struct {
 	SetLogLevel func(level string) (previous string, err error)
 	// Diagnostics are the texts that can be asked for. None has a value, a key or a secret in it.
 	Diagnostics []Diagnostic
+	// Cluster is that of which the daemon is a member; nil: it is alone.
+	Cluster Cluster
 }
 
 // Diagnostic is a text about the daemon.

@@ -31,6 +31,7 @@ type asker struct {
 
 	claims []claim // that it believes to hold
 	old    bool    // it asks for Structs where it does not ask for bytes
+	forks  []string
 }
 
 // share of the runs in which there are askers, and of askers that ask for Structs.

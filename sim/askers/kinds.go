@@ -15,7 +15,7 @@ var types = []string{"image/png", "image/gif", "text/plain; charset=\"utf-8\"", 
 
 // bytes is a value that is bytes.
 func (a *asker) bytes() string {
-	data := [][]byte{{}, {0}, {0, 1, 2, 0xff}, []byte(`{"n":1}`), []byte("bytes:image/png;base64,AAEC")}[a.r.IntN(5)]
+	data := [][]byte{{}, {0, 1, 2, 0xff}, {0, 1, 2, 0xff}, []byte(`{"n":1}`)}[a.r.IntN(4)]
 	return history.Bytes(types[a.r.IntN(len(types))], data)
 }
 
@@ -75,6 +75,12 @@ func (a *asker) blob() {
 		return
 	}
 	a.writes(put)
+	if put.Op == "" && a.chance(0.5) { // the same data as another type
+		_, data, _ := history.AsBytes(put.Value)
+		put.Value = history.Bytes(types[a.r.IntN(len(types))], data)
+		a.writes(put)
+		a.send(history.Get, history.Input{Namespace: n.Namespace, Agent: n.Agent, Key: n.Key, Native: true})
+	}
 }
 
 // stage writes in a transaction that the daemon holds.

@@ -157,7 +157,11 @@ func (a *asker) family() {
 		if a.chance(0.05) {
 			from = "default-elsewhere" // where it cannot be from
 		}
-		a.writes(history.Write{Name: of(child, ""), Op: history.Fork, With: then(&history.Arguments{Namespace: from, Agent: parent})})
+		op := a.writes(history.Write{Name: of(child, ""), Op: history.Fork, With: then(&history.Arguments{Namespace: from, Agent: parent})})
+		if op != nil && op.Outcome == history.OK {
+			a.forks = append(a.forks, child)
+			a.descent()
+		}
 	case 3:
 		a.writes(history.Write{Name: of(child, a.key("count", "log-0000000000000001", "own").Key), Value: a.value(fmt.Sprintf(`{"future":%q,"n":%d}`, child, a.r.IntN(9)))})
 	case 4:
@@ -185,6 +189,9 @@ func (a *asker) family() {
 // descent replays a fork from what it was forked from on: all of it, or a part.
 func (a *asker) descent() {
 	in := history.Input{Namespace: "default", Agent: fmt.Sprintf("%s-fork%d", a.name, a.r.IntN(3)), Lineage: true, AllOperations: a.chance(0.7)}
+	if n := len(a.forks); n > 0 && a.chance(0.9) {
+		in.Agent = a.forks[a.r.IntN(n)]
+	}
 	a.as(&in)
 	if len(a.seen) > 0 && a.chance(0.3) {
 		in.From = &a.seen[a.r.IntN(len(a.seen))]
@@ -192,10 +199,10 @@ func (a *asker) descent() {
 	if len(a.seen) > 0 && a.chance(0.2) {
 		in.To = &a.seen[a.r.IntN(len(a.seen))]
 	}
-	if a.chance(0.2) {
+	if a.chance(0.1) {
 		in.Limit = uint64(1 + a.r.IntN(20))
 	}
-	if a.chance(0.15) {
+	if a.chance(0.1) {
 		in.Prefix = "log-"
 	}
 	a.send(history.Replay, in)

@@ -67,7 +67,7 @@ type Edit struct {
 func All() []Bug {
 	list := slices.Concat(durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), held(), refusals())
 	list = append(list, foundBy("", tampered(), formats())...) // and by scenarios
-	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), readsets(), distant(), worlds(), sessions(), hot(), asking(), wakes())...)
+	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), readsets(), distant(), worlds(), sessions(), hot(), asking(), wakes(), kinds())...)
 	list = append(list, foundBy(ByCluster, clusters())...)
 	list = append(list, foundBy(ByInterleave, threads(), hotThreads())...)
 	list = append(list, foundBy(ByTest, past(), imports(), backups(), offline(), testedBy("./engine ^Test(Expiry|Lease|Refresh|Tokens|ClockJumps|Fork)", holds()), testedBy("./engine ^Test(WakeUp|Claims)", wakesKept()), acts(), veryMany(), restoredMany(), finding(), testedBy(inScenarios, accesses(), overloaded()), overloads(), windows(), evaluations())...)

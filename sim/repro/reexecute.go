@@ -288,7 +288,7 @@ func (x *reexecution) input(op *history.Operation) history.Input {
 	in.Value = writable(in.Value)
 	in.Expected = version(in.Name(), in.Expected)
 	in.Writes, in.Keys, in.Heads = slices.Clone(in.Writes), nil, nil
-	in.Reads, in.Timeout, in.MinRead = x.readSet(in.Reads), nil, 0
+	in.Reads, in.Timeout, in.MinRead, in.MaxStale = x.readSet(in.Reads), nil, 0, 0
 	for i := range in.Writes {
 		w := &in.Writes[i]
 		w.Value, w.Expected, w.With = writable(w.Value), version(w.Name, w.Expected), timeless(w.With)
@@ -315,7 +315,7 @@ func (x *reexecution) readAt(ts uint64) {
 		op := x.reads[0]
 		x.reads = x.reads[1:]
 		in := op.In
-		in.At, in.AtTime, in.TxnID, in.MinRead = nil, 0, "", 0
+		in.At, in.AtTime, in.TxnID, in.MinRead, in.MaxStale = nil, 0, "", 0, 0
 		now, err := x.do(op.Kind, in)
 		if err != nil || op.Out.ReadTS != ts {
 			continue

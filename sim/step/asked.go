@@ -232,6 +232,8 @@ func (p *parser) moreOptions(in *history.Input, key, value string) bool {
 		in.Native = true
 	case "minread":
 		in.MinRead = p.uint(value)
+	case "stale":
+		in.MaxStale = uint64(p.duration(value).Milliseconds())
 	case "delimiter":
 		in.Delimiter = p.unescape(value)
 	case "allops":
@@ -270,6 +272,7 @@ func (p *printer) moreOptions(in *history.Input) {
 	}
 	p.flag("native", in.Native)
 	p.number("minread", in.MinRead)
+	p.millis("stale", in.MaxStale)
 	text("delimiter", in.Delimiter)
 	p.flag("allops", in.AllOperations)
 	p.flag("lineage", in.Lineage)

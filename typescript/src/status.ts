@@ -54,7 +54,9 @@ function fromDetail(
   fallback: string,
   more: { [name: string]: string },
 ): errors.StatehouseError {
-  const code = codeName(detail.exactCode || detail.code);
+  // One that this client does not know stands beside one that every client does.
+  const exact = detail.exactCode ? ErrorCode[detail.exactCode] : undefined;
+  const code = exact ?? codeName(detail.code);
   const known = errors.BY_CODE.get(code) ?? errors.InternalError;
   const Kind = detail.maybeApplied ? errors.OutcomeUnknown : known;
   return new Kind(detail.message || fallback, {

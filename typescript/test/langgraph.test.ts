@@ -344,6 +344,80 @@ test("deleted and copied threads, and who holds one", async () => {
   await lease.release();
 });
 
+test("a thread of more keys than a commit may change is deleted in parts", async (t) => {
+  const client = it.client();
+  const saver = new StatehouseSaver(client);
+  await graphOf(saver, { a: () => "a" }).invoke({ log: ["in"] }, thread("1"));
+  const refused = new sh.ResourceExhausted("more keys than one commit may change");
+  t.mock.method(client, "deleteAgent", () => Promise.reject(refused));
+  await saver.deleteThread("1");
+  assert.deepEqual(await client.listKeys("thread/1"), []);
+  t.mock.method(client, "deleteAgent", () => Promise.reject(new sh.PermissionDenied("no")));
+  await assert.rejects(saver.deleteThread("1"), sh.PermissionDenied);
+});
+
+test("the number of a deleted checkpoint is not taken for it", async () => {
+  const client = it.client();
+  const [saver, other] = [new StatehouseSaver(client), new StatehouseSaver(client)];
+  const meta = { source: "update", step: 0, parents: {} } as const;
+  const made = (clock: number) => ({ ...emptyCheckpoint(), id: uuid6(clock) });
+  const first = await saver.put(thread("1"), made(1), meta, {});
+  await saver.put(first, made(2), meta, {});
+  await other.deleteThread("1");
+  const again = await other.put(thread("1"), made(3), meta, {});
+  await other.put(again, made(4), meta, {});
+  assert.equal(await saver.getTuple(first), undefined);
+});
+
+test("a run is known by what the framework hands on with its configurations", async () => {
+  const saver = new StatehouseSaver(it.client());
+  const meta = { source: "update", step: 0, parents: {} } as const;
+  const made = (clock: number) => ({ ...emptyCheckpoint(), id: uuid6(clock) });
+  const first = await saver.put(thread("1"), made(1), meta, {});
+  await saver.put(first, made(2), meta, {});
+  for (const [clock, run] of [{ writer: () => {} }, { control: {} }, { writer: {} }].entries()) {
+    const other = new StatehouseSaver(saver.client);
+    await other.getTuple({ ...thread("1"), ...run } as RunnableConfig);
+    // It has read the thread, and so may begin a branch.
+    await other.put({ ...first, ...run } as RunnableConfig, made(clock + 3), meta, {});
+    await assert.rejects(other.put(first, made(9), meta, {}), ThreadConflict);
+  }
+});
+
+test("what the Python SDK leaves of a checkpoint that it deleted is none", async () => {
+  const client = it.client();
+  const saver = new StatehouseSaver(client);
+  const meta = { source: "update", step: 0, parents: {} } as const;
+  let at: RunnableConfig = thread("1");
+  for (let clock = 1; clock <= 4; clock++) {
+    at = await saver.put(at, { ...emptyCheckpoint(), id: uuid6(clock) }, meta, {});
+  }
+  const other = thread("1", { checkpoint_ns: "child" });
+  await saver.put(other, { ...emptyCheckpoint(), id: uuid6(5) }, meta, {});
+  await client.write("thread/1", "c//0000000002", { deleted: true });
+  const ids = async (config: RunnableConfig) =>
+    (await all(saver.list(config))).map(({ checkpoint }) => checkpoint.id);
+  assert.equal((await ids(thread("1", { checkpoint_ns: "" }))).length, 3);
+  assert.equal((await ids(thread("1"))).length, 4);
+  assert.equal((await ids({ configurable: { checkpoint_ns: "child" } })).length, 1);
+  const found = await saver.getDeltaChannelHistory({ config: at, channels: ["none"] });
+  assert.deepEqual(found, { none: { writes: [] } });
+});
+
+test("a value that something else wrote is no value", async () => {
+  const client = it.client();
+  const saver = new StatehouseSaver(client);
+  const meta = { source: "update", step: 0, parents: {} } as const;
+  const values = { channel_values: { n: 1 }, channel_versions: { n: 1 } };
+  await saver.put(thread("1"), { ...emptyCheckpoint(), ...values }, meta, { n: 1 });
+  await client.write("thread/1", "v//n/1", { n: 2 });
+  await assert.rejects(saver.getTuple(thread("1")), (error: sh.DataLoss) => {
+    return (
+      error instanceof sh.DataLoss && /v\/\/n\/1 of agent thread\/1 is JSON/.test(error.message)
+    );
+  });
+});
+
 test("its misuse is told", async () => {
   assert.throws(() => new StatehouseSaver({} as never), sh.UsageError);
   assert.throws(() => new StatehouseSaver(it.client(), { prefx: "x" } as never), /no option prefx/);

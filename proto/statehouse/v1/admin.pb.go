@@ -2597,6 +2597,340 @@ func (x *GetDiagnosticsResponse) GetParts() map[string][]byte {
 	return nil
 }
 
+type GetClusterRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Each member says what its hash chain is at this commit; 0: it is not asked.
+	ChainAtTs     uint64 `protobuf:"varint,1,opt,name=chain_at_ts,json=chainAtTs,proto3" json:"chain_at_ts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetClusterRequest) Reset() {
+	*x = GetClusterRequest{}
+	mi := &file_statehouse_v1_admin_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetClusterRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetClusterRequest) ProtoMessage() {}
+
+func (x *GetClusterRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_admin_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetClusterRequest.ProtoReflect.Descriptor instead.
+func (*GetClusterRequest) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *GetClusterRequest) GetChainAtTs() uint64 {
+	if x != nil {
+		return x.ChainAtTs
+	}
+	return 0
+}
+
+type GetClusterResponse struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	ClusterId string                 `protobuf:"bytes,1,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	// The member that answers.
+	Id            uint64         `protobuf:"varint,2,opt,name=id,proto3" json:"id,omitempty"`
+	Members       []*MemberState `protobuf:"bytes,3,rep,name=members,proto3" json:"members,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetClusterResponse) Reset() {
+	*x = GetClusterResponse{}
+	mi := &file_statehouse_v1_admin_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetClusterResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetClusterResponse) ProtoMessage() {}
+
+func (x *GetClusterResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_admin_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetClusterResponse.ProtoReflect.Descriptor instead.
+func (*GetClusterResponse) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *GetClusterResponse) GetClusterId() string {
+	if x != nil {
+		return x.ClusterId
+	}
+	return ""
+}
+
+func (x *GetClusterResponse) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *GetClusterResponse) GetMembers() []*MemberState {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+// MemberState is how a member of a cluster stands.
+type MemberState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Where the others reach it.
+	PeerAddress string `protobuf:"bytes,2,opt,name=peer_address,json=peerAddress,proto3" json:"peer_address,omitempty"`
+	// Why it has not answered; empty: it has. Without an answer nothing below is known.
+	Problem string `protobuf:"bytes,3,opt,name=problem,proto3" json:"problem,omitempty"`
+	// Where clients reach it.
+	Address string      `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
+	Role    ClusterRole `protobuf:"varint,5,opt,name=role,proto3,enum=statehouse.v1.ClusterRole" json:"role,omitempty"`
+	// The member that it takes for the one that leads; 0: it knows of none.
+	LeaderId uint64 `protobuf:"varint,6,opt,name=leader_id,json=leaderId,proto3" json:"leader_id,omitempty"`
+	Term     uint64 `protobuf:"varint,7,opt,name=term,proto3" json:"term,omitempty"`
+	// Entries of the replicated log.
+	AppliedIndex   uint64 `protobuf:"varint,8,opt,name=applied_index,json=appliedIndex,proto3" json:"applied_index,omitempty"`
+	CommittedIndex uint64 `protobuf:"varint,9,opt,name=committed_index,json=committedIndex,proto3" json:"committed_index,omitempty"`
+	PublishedTs    uint64 `protobuf:"varint,10,opt,name=published_ts,json=publishedTs,proto3" json:"published_ts,omitempty"`
+	// The hash chain at the commit that was asked for; empty if it has not come so far.
+	ChainHash     []byte `protobuf:"bytes,11,opt,name=chain_hash,json=chainHash,proto3" json:"chain_hash,omitempty"`
+	Version       string `protobuf:"bytes,12,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemberState) Reset() {
+	*x = MemberState{}
+	mi := &file_statehouse_v1_admin_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemberState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemberState) ProtoMessage() {}
+
+func (x *MemberState) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_admin_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemberState.ProtoReflect.Descriptor instead.
+func (*MemberState) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *MemberState) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *MemberState) GetPeerAddress() string {
+	if x != nil {
+		return x.PeerAddress
+	}
+	return ""
+}
+
+func (x *MemberState) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *MemberState) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *MemberState) GetRole() ClusterRole {
+	if x != nil {
+		return x.Role
+	}
+	return ClusterRole_CLUSTER_ROLE_UNSPECIFIED
+}
+
+func (x *MemberState) GetLeaderId() uint64 {
+	if x != nil {
+		return x.LeaderId
+	}
+	return 0
+}
+
+func (x *MemberState) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+func (x *MemberState) GetAppliedIndex() uint64 {
+	if x != nil {
+		return x.AppliedIndex
+	}
+	return 0
+}
+
+func (x *MemberState) GetCommittedIndex() uint64 {
+	if x != nil {
+		return x.CommittedIndex
+	}
+	return 0
+}
+
+func (x *MemberState) GetPublishedTs() uint64 {
+	if x != nil {
+		return x.PublishedTs
+	}
+	return 0
+}
+
+func (x *MemberState) GetChainHash() []byte {
+	if x != nil {
+		return x.ChainHash
+	}
+	return nil
+}
+
+func (x *MemberState) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+type TransferLeadershipRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The member that is to lead; 0: whichever has most of the log.
+	To            uint64 `protobuf:"varint,1,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferLeadershipRequest) Reset() {
+	*x = TransferLeadershipRequest{}
+	mi := &file_statehouse_v1_admin_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferLeadershipRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferLeadershipRequest) ProtoMessage() {}
+
+func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_admin_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
+func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *TransferLeadershipRequest) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+type TransferLeadershipResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	LeaderId      uint64                 `protobuf:"varint,1,opt,name=leader_id,json=leaderId,proto3" json:"leader_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferLeadershipResponse) Reset() {
+	*x = TransferLeadershipResponse{}
+	mi := &file_statehouse_v1_admin_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferLeadershipResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferLeadershipResponse) ProtoMessage() {}
+
+func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_admin_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
+func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *TransferLeadershipResponse) GetLeaderId() uint64 {
+	if x != nil {
+		return x.LeaderId
+	}
+	return 0
+}
+
 var File_statehouse_v1_admin_proto protoreflect.FileDescriptor
 
 const file_statehouse_v1_admin_proto_rawDesc = "" +
@@ -2784,7 +3118,33 @@ const file_statehouse_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"PartsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01*i\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"3\n" +
+	"\x11GetClusterRequest\x12\x1e\n" +
+	"\vchain_at_ts\x18\x01 \x01(\x04R\tchainAtTs\"y\n" +
+	"\x12GetClusterResponse\x12\x1d\n" +
+	"\n" +
+	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\x04R\x02id\x124\n" +
+	"\amembers\x18\x03 \x03(\v2\x1a.statehouse.v1.MemberStateR\amembers\"\xff\x02\n" +
+	"\vMemberState\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12!\n" +
+	"\fpeer_address\x18\x02 \x01(\tR\vpeerAddress\x12\x18\n" +
+	"\aproblem\x18\x03 \x01(\tR\aproblem\x12\x18\n" +
+	"\aaddress\x18\x04 \x01(\tR\aaddress\x12.\n" +
+	"\x04role\x18\x05 \x01(\x0e2\x1a.statehouse.v1.ClusterRoleR\x04role\x12\x1b\n" +
+	"\tleader_id\x18\x06 \x01(\x04R\bleaderId\x12\x12\n" +
+	"\x04term\x18\a \x01(\x04R\x04term\x12#\n" +
+	"\rapplied_index\x18\b \x01(\x04R\fappliedIndex\x12'\n" +
+	"\x0fcommitted_index\x18\t \x01(\x04R\x0ecommittedIndex\x12!\n" +
+	"\fpublished_ts\x18\n" +
+	" \x01(\x04R\vpublishedTs\x12\x1d\n" +
+	"\n" +
+	"chain_hash\x18\v \x01(\fR\tchainHash\x12\x18\n" +
+	"\aversion\x18\f \x01(\tR\aversion\"+\n" +
+	"\x19TransferLeadershipRequest\x12\x0e\n" +
+	"\x02to\x18\x01 \x01(\x04R\x02to\"9\n" +
+	"\x1aTransferLeadershipResponse\x12\x1b\n" +
+	"\tleader_id\x18\x01 \x01(\x04R\bleaderId*i\n" +
 	"\n" +
 	"Permission\x12\x1a\n" +
 	"\x16PERMISSION_UNSPECIFIED\x10\x00\x12\x13\n" +
@@ -2795,7 +3155,7 @@ const file_statehouse_v1_admin_proto_rawDesc = "" +
 	"\x18IMPORT_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14IMPORT_STATE_STAGING\x10\x01\x12\x17\n" +
 	"\x13IMPORT_STATE_MAKING\x10\x02\x12\x15\n" +
-	"\x11IMPORT_STATE_DONE\x10\x032\xaf\r\n" +
+	"\x11IMPORT_STATE_DONE\x10\x032\xed\x0e\n" +
 	"\fAdminService\x12X\n" +
 	"\x0fCreateAccessKey\x12%.statehouse.v1.CreateAccessKeyRequest\x1a\x1e.statehouse.v1.AccessKeySecret\x12]\n" +
 	"\x0eListAccessKeys\x12$.statehouse.v1.ListAccessKeysRequest\x1a%.statehouse.v1.ListAccessKeysResponse\x12X\n" +
@@ -2816,7 +3176,10 @@ const file_statehouse_v1_admin_proto_rawDesc = "" +
 	"\x10ListTransactions\x12&.statehouse.v1.ListTransactionsRequest\x1a'.statehouse.v1.ListTransactionsResponse\x12c\n" +
 	"\x10AbortTransaction\x12&.statehouse.v1.AbortTransactionRequest\x1a'.statehouse.v1.AbortTransactionResponse\x12T\n" +
 	"\vSetLogLevel\x12!.statehouse.v1.SetLogLevelRequest\x1a\".statehouse.v1.SetLogLevelResponse\x12]\n" +
-	"\x0eGetDiagnostics\x12$.statehouse.v1.GetDiagnosticsRequest\x1a%.statehouse.v1.GetDiagnosticsResponseB<Z:statehouse.dev/statehouse/proto/statehouse/v1;statehousev1b\x06proto3"
+	"\x0eGetDiagnostics\x12$.statehouse.v1.GetDiagnosticsRequest\x1a%.statehouse.v1.GetDiagnosticsResponse\x12Q\n" +
+	"\n" +
+	"GetCluster\x12 .statehouse.v1.GetClusterRequest\x1a!.statehouse.v1.GetClusterResponse\x12i\n" +
+	"\x12TransferLeadership\x12(.statehouse.v1.TransferLeadershipRequest\x1a).statehouse.v1.TransferLeadershipResponseB<Z:statehouse.dev/statehouse/proto/statehouse/v1;statehousev1b\x06proto3"
 
 var (
 	file_statehouse_v1_admin_proto_rawDescOnce sync.Once
@@ -2831,132 +3194,144 @@ func file_statehouse_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_statehouse_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_statehouse_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_statehouse_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_statehouse_v1_admin_proto_goTypes = []any{
-	(Permission)(0),                  // 0: statehouse.v1.Permission
-	(ImportState)(0),                 // 1: statehouse.v1.ImportState
-	(*AccessScope)(nil),              // 2: statehouse.v1.AccessScope
-	(*AccessKey)(nil),                // 3: statehouse.v1.AccessKey
-	(*AccessKeySecret)(nil),          // 4: statehouse.v1.AccessKeySecret
-	(*CreateAccessKeyRequest)(nil),   // 5: statehouse.v1.CreateAccessKeyRequest
-	(*ListAccessKeysRequest)(nil),    // 6: statehouse.v1.ListAccessKeysRequest
-	(*ListAccessKeysResponse)(nil),   // 7: statehouse.v1.ListAccessKeysResponse
-	(*RotateAccessKeyRequest)(nil),   // 8: statehouse.v1.RotateAccessKeyRequest
-	(*RevokeAccessKeyRequest)(nil),   // 9: statehouse.v1.RevokeAccessKeyRequest
-	(*ListAuditRequest)(nil),         // 10: statehouse.v1.ListAuditRequest
-	(*ListAuditResponse)(nil),        // 11: statehouse.v1.ListAuditResponse
-	(*AuditEntry)(nil),               // 12: statehouse.v1.AuditEntry
-	(*BackupRequest)(nil),            // 13: statehouse.v1.BackupRequest
-	(*BackupResponse)(nil),           // 14: statehouse.v1.BackupResponse
-	(*Retention)(nil),                // 15: statehouse.v1.Retention
-	(*SetRetentionRequest)(nil),      // 16: statehouse.v1.SetRetentionRequest
-	(*ListRetentionRequest)(nil),     // 17: statehouse.v1.ListRetentionRequest
-	(*ListRetentionResponse)(nil),    // 18: statehouse.v1.ListRetentionResponse
-	(*EraseRequest)(nil),             // 19: statehouse.v1.EraseRequest
-	(*EraseProgress)(nil),            // 20: statehouse.v1.EraseProgress
-	(*CompactRequest)(nil),           // 21: statehouse.v1.CompactRequest
-	(*CompactProgress)(nil),          // 22: statehouse.v1.CompactProgress
-	(*GetDiskUsageRequest)(nil),      // 23: statehouse.v1.GetDiskUsageRequest
-	(*GetDiskUsageResponse)(nil),     // 24: statehouse.v1.GetDiskUsageResponse
-	(*DiskUsage)(nil),                // 25: statehouse.v1.DiskUsage
-	(*ImportTarget)(nil),             // 26: statehouse.v1.ImportTarget
-	(*Import)(nil),                   // 27: statehouse.v1.Import
-	(*BeginImportRequest)(nil),       // 28: statehouse.v1.BeginImportRequest
-	(*ImportEventsRequest)(nil),      // 29: statehouse.v1.ImportEventsRequest
-	(*FinishImportRequest)(nil),      // 30: statehouse.v1.FinishImportRequest
-	(*AbortImportRequest)(nil),       // 31: statehouse.v1.AbortImportRequest
-	(*AbortImportResponse)(nil),      // 32: statehouse.v1.AbortImportResponse
-	(*ListImportsRequest)(nil),       // 33: statehouse.v1.ListImportsRequest
-	(*ListImportsResponse)(nil),      // 34: statehouse.v1.ListImportsResponse
-	(*ListTransactionsRequest)(nil),  // 35: statehouse.v1.ListTransactionsRequest
-	(*ListTransactionsResponse)(nil), // 36: statehouse.v1.ListTransactionsResponse
-	(*OpenTransaction)(nil),          // 37: statehouse.v1.OpenTransaction
-	(*AbortTransactionRequest)(nil),  // 38: statehouse.v1.AbortTransactionRequest
-	(*AbortTransactionResponse)(nil), // 39: statehouse.v1.AbortTransactionResponse
-	(*SetLogLevelRequest)(nil),       // 40: statehouse.v1.SetLogLevelRequest
-	(*SetLogLevelResponse)(nil),      // 41: statehouse.v1.SetLogLevelResponse
-	(*GetDiagnosticsRequest)(nil),    // 42: statehouse.v1.GetDiagnosticsRequest
-	(*GetDiagnosticsResponse)(nil),   // 43: statehouse.v1.GetDiagnosticsResponse
-	nil,                              // 44: statehouse.v1.AuditEntry.DetailsEntry
-	nil,                              // 45: statehouse.v1.GetDiagnosticsResponse.PartsEntry
-	(*timestamppb.Timestamp)(nil),    // 46: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),      // 47: google.protobuf.Duration
-	(*ReplayEvent)(nil),              // 48: statehouse.v1.ReplayEvent
+	(Permission)(0),                    // 0: statehouse.v1.Permission
+	(ImportState)(0),                   // 1: statehouse.v1.ImportState
+	(*AccessScope)(nil),                // 2: statehouse.v1.AccessScope
+	(*AccessKey)(nil),                  // 3: statehouse.v1.AccessKey
+	(*AccessKeySecret)(nil),            // 4: statehouse.v1.AccessKeySecret
+	(*CreateAccessKeyRequest)(nil),     // 5: statehouse.v1.CreateAccessKeyRequest
+	(*ListAccessKeysRequest)(nil),      // 6: statehouse.v1.ListAccessKeysRequest
+	(*ListAccessKeysResponse)(nil),     // 7: statehouse.v1.ListAccessKeysResponse
+	(*RotateAccessKeyRequest)(nil),     // 8: statehouse.v1.RotateAccessKeyRequest
+	(*RevokeAccessKeyRequest)(nil),     // 9: statehouse.v1.RevokeAccessKeyRequest
+	(*ListAuditRequest)(nil),           // 10: statehouse.v1.ListAuditRequest
+	(*ListAuditResponse)(nil),          // 11: statehouse.v1.ListAuditResponse
+	(*AuditEntry)(nil),                 // 12: statehouse.v1.AuditEntry
+	(*BackupRequest)(nil),              // 13: statehouse.v1.BackupRequest
+	(*BackupResponse)(nil),             // 14: statehouse.v1.BackupResponse
+	(*Retention)(nil),                  // 15: statehouse.v1.Retention
+	(*SetRetentionRequest)(nil),        // 16: statehouse.v1.SetRetentionRequest
+	(*ListRetentionRequest)(nil),       // 17: statehouse.v1.ListRetentionRequest
+	(*ListRetentionResponse)(nil),      // 18: statehouse.v1.ListRetentionResponse
+	(*EraseRequest)(nil),               // 19: statehouse.v1.EraseRequest
+	(*EraseProgress)(nil),              // 20: statehouse.v1.EraseProgress
+	(*CompactRequest)(nil),             // 21: statehouse.v1.CompactRequest
+	(*CompactProgress)(nil),            // 22: statehouse.v1.CompactProgress
+	(*GetDiskUsageRequest)(nil),        // 23: statehouse.v1.GetDiskUsageRequest
+	(*GetDiskUsageResponse)(nil),       // 24: statehouse.v1.GetDiskUsageResponse
+	(*DiskUsage)(nil),                  // 25: statehouse.v1.DiskUsage
+	(*ImportTarget)(nil),               // 26: statehouse.v1.ImportTarget
+	(*Import)(nil),                     // 27: statehouse.v1.Import
+	(*BeginImportRequest)(nil),         // 28: statehouse.v1.BeginImportRequest
+	(*ImportEventsRequest)(nil),        // 29: statehouse.v1.ImportEventsRequest
+	(*FinishImportRequest)(nil),        // 30: statehouse.v1.FinishImportRequest
+	(*AbortImportRequest)(nil),         // 31: statehouse.v1.AbortImportRequest
+	(*AbortImportResponse)(nil),        // 32: statehouse.v1.AbortImportResponse
+	(*ListImportsRequest)(nil),         // 33: statehouse.v1.ListImportsRequest
+	(*ListImportsResponse)(nil),        // 34: statehouse.v1.ListImportsResponse
+	(*ListTransactionsRequest)(nil),    // 35: statehouse.v1.ListTransactionsRequest
+	(*ListTransactionsResponse)(nil),   // 36: statehouse.v1.ListTransactionsResponse
+	(*OpenTransaction)(nil),            // 37: statehouse.v1.OpenTransaction
+	(*AbortTransactionRequest)(nil),    // 38: statehouse.v1.AbortTransactionRequest
+	(*AbortTransactionResponse)(nil),   // 39: statehouse.v1.AbortTransactionResponse
+	(*SetLogLevelRequest)(nil),         // 40: statehouse.v1.SetLogLevelRequest
+	(*SetLogLevelResponse)(nil),        // 41: statehouse.v1.SetLogLevelResponse
+	(*GetDiagnosticsRequest)(nil),      // 42: statehouse.v1.GetDiagnosticsRequest
+	(*GetDiagnosticsResponse)(nil),     // 43: statehouse.v1.GetDiagnosticsResponse
+	(*GetClusterRequest)(nil),          // 44: statehouse.v1.GetClusterRequest
+	(*GetClusterResponse)(nil),         // 45: statehouse.v1.GetClusterResponse
+	(*MemberState)(nil),                // 46: statehouse.v1.MemberState
+	(*TransferLeadershipRequest)(nil),  // 47: statehouse.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 48: statehouse.v1.TransferLeadershipResponse
+	nil,                                // 49: statehouse.v1.AuditEntry.DetailsEntry
+	nil,                                // 50: statehouse.v1.GetDiagnosticsResponse.PartsEntry
+	(*timestamppb.Timestamp)(nil),      // 51: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 52: google.protobuf.Duration
+	(*ReplayEvent)(nil),                // 53: statehouse.v1.ReplayEvent
+	(ClusterRole)(0),                   // 54: statehouse.v1.ClusterRole
 }
 var file_statehouse_v1_admin_proto_depIdxs = []int32{
 	0,  // 0: statehouse.v1.AccessScope.permission:type_name -> statehouse.v1.Permission
 	2,  // 1: statehouse.v1.AccessKey.scopes:type_name -> statehouse.v1.AccessScope
-	46, // 2: statehouse.v1.AccessKey.created_time:type_name -> google.protobuf.Timestamp
-	46, // 3: statehouse.v1.AccessKey.expire_time:type_name -> google.protobuf.Timestamp
-	46, // 4: statehouse.v1.AccessKey.revoked_time:type_name -> google.protobuf.Timestamp
-	46, // 5: statehouse.v1.AccessKey.old_secret_expire_time:type_name -> google.protobuf.Timestamp
+	51, // 2: statehouse.v1.AccessKey.created_time:type_name -> google.protobuf.Timestamp
+	51, // 3: statehouse.v1.AccessKey.expire_time:type_name -> google.protobuf.Timestamp
+	51, // 4: statehouse.v1.AccessKey.revoked_time:type_name -> google.protobuf.Timestamp
+	51, // 5: statehouse.v1.AccessKey.old_secret_expire_time:type_name -> google.protobuf.Timestamp
 	3,  // 6: statehouse.v1.AccessKeySecret.key:type_name -> statehouse.v1.AccessKey
 	2,  // 7: statehouse.v1.CreateAccessKeyRequest.scopes:type_name -> statehouse.v1.AccessScope
-	46, // 8: statehouse.v1.CreateAccessKeyRequest.expire_time:type_name -> google.protobuf.Timestamp
+	51, // 8: statehouse.v1.CreateAccessKeyRequest.expire_time:type_name -> google.protobuf.Timestamp
 	3,  // 9: statehouse.v1.ListAccessKeysResponse.keys:type_name -> statehouse.v1.AccessKey
-	47, // 10: statehouse.v1.RotateAccessKeyRequest.overlap:type_name -> google.protobuf.Duration
+	52, // 10: statehouse.v1.RotateAccessKeyRequest.overlap:type_name -> google.protobuf.Duration
 	12, // 11: statehouse.v1.ListAuditResponse.entries:type_name -> statehouse.v1.AuditEntry
-	46, // 12: statehouse.v1.AuditEntry.time:type_name -> google.protobuf.Timestamp
-	44, // 13: statehouse.v1.AuditEntry.details:type_name -> statehouse.v1.AuditEntry.DetailsEntry
-	47, // 14: statehouse.v1.Retention.max_age:type_name -> google.protobuf.Duration
-	47, // 15: statehouse.v1.SetRetentionRequest.max_age:type_name -> google.protobuf.Duration
+	51, // 12: statehouse.v1.AuditEntry.time:type_name -> google.protobuf.Timestamp
+	49, // 13: statehouse.v1.AuditEntry.details:type_name -> statehouse.v1.AuditEntry.DetailsEntry
+	52, // 14: statehouse.v1.Retention.max_age:type_name -> google.protobuf.Duration
+	52, // 15: statehouse.v1.SetRetentionRequest.max_age:type_name -> google.protobuf.Duration
 	15, // 16: statehouse.v1.ListRetentionResponse.retentions:type_name -> statehouse.v1.Retention
 	25, // 17: statehouse.v1.GetDiskUsageResponse.parts:type_name -> statehouse.v1.DiskUsage
 	26, // 18: statehouse.v1.Import.targets:type_name -> statehouse.v1.ImportTarget
-	46, // 19: statehouse.v1.Import.begin_time:type_name -> google.protobuf.Timestamp
+	51, // 19: statehouse.v1.Import.begin_time:type_name -> google.protobuf.Timestamp
 	1,  // 20: statehouse.v1.Import.state:type_name -> statehouse.v1.ImportState
 	26, // 21: statehouse.v1.BeginImportRequest.targets:type_name -> statehouse.v1.ImportTarget
-	48, // 22: statehouse.v1.ImportEventsRequest.events:type_name -> statehouse.v1.ReplayEvent
+	53, // 22: statehouse.v1.ImportEventsRequest.events:type_name -> statehouse.v1.ReplayEvent
 	27, // 23: statehouse.v1.ListImportsResponse.imports:type_name -> statehouse.v1.Import
 	37, // 24: statehouse.v1.ListTransactionsResponse.transactions:type_name -> statehouse.v1.OpenTransaction
-	46, // 25: statehouse.v1.OpenTransaction.begin_time:type_name -> google.protobuf.Timestamp
-	46, // 26: statehouse.v1.OpenTransaction.expire_time:type_name -> google.protobuf.Timestamp
-	45, // 27: statehouse.v1.GetDiagnosticsResponse.parts:type_name -> statehouse.v1.GetDiagnosticsResponse.PartsEntry
-	5,  // 28: statehouse.v1.AdminService.CreateAccessKey:input_type -> statehouse.v1.CreateAccessKeyRequest
-	6,  // 29: statehouse.v1.AdminService.ListAccessKeys:input_type -> statehouse.v1.ListAccessKeysRequest
-	8,  // 30: statehouse.v1.AdminService.RotateAccessKey:input_type -> statehouse.v1.RotateAccessKeyRequest
-	9,  // 31: statehouse.v1.AdminService.RevokeAccessKey:input_type -> statehouse.v1.RevokeAccessKeyRequest
-	10, // 32: statehouse.v1.AdminService.ListAudit:input_type -> statehouse.v1.ListAuditRequest
-	13, // 33: statehouse.v1.AdminService.Backup:input_type -> statehouse.v1.BackupRequest
-	16, // 34: statehouse.v1.AdminService.SetRetention:input_type -> statehouse.v1.SetRetentionRequest
-	17, // 35: statehouse.v1.AdminService.ListRetention:input_type -> statehouse.v1.ListRetentionRequest
-	19, // 36: statehouse.v1.AdminService.Erase:input_type -> statehouse.v1.EraseRequest
-	21, // 37: statehouse.v1.AdminService.Compact:input_type -> statehouse.v1.CompactRequest
-	23, // 38: statehouse.v1.AdminService.GetDiskUsage:input_type -> statehouse.v1.GetDiskUsageRequest
-	28, // 39: statehouse.v1.AdminService.BeginImport:input_type -> statehouse.v1.BeginImportRequest
-	29, // 40: statehouse.v1.AdminService.ImportEvents:input_type -> statehouse.v1.ImportEventsRequest
-	30, // 41: statehouse.v1.AdminService.FinishImport:input_type -> statehouse.v1.FinishImportRequest
-	31, // 42: statehouse.v1.AdminService.AbortImport:input_type -> statehouse.v1.AbortImportRequest
-	33, // 43: statehouse.v1.AdminService.ListImports:input_type -> statehouse.v1.ListImportsRequest
-	35, // 44: statehouse.v1.AdminService.ListTransactions:input_type -> statehouse.v1.ListTransactionsRequest
-	38, // 45: statehouse.v1.AdminService.AbortTransaction:input_type -> statehouse.v1.AbortTransactionRequest
-	40, // 46: statehouse.v1.AdminService.SetLogLevel:input_type -> statehouse.v1.SetLogLevelRequest
-	42, // 47: statehouse.v1.AdminService.GetDiagnostics:input_type -> statehouse.v1.GetDiagnosticsRequest
-	4,  // 48: statehouse.v1.AdminService.CreateAccessKey:output_type -> statehouse.v1.AccessKeySecret
-	7,  // 49: statehouse.v1.AdminService.ListAccessKeys:output_type -> statehouse.v1.ListAccessKeysResponse
-	4,  // 50: statehouse.v1.AdminService.RotateAccessKey:output_type -> statehouse.v1.AccessKeySecret
-	3,  // 51: statehouse.v1.AdminService.RevokeAccessKey:output_type -> statehouse.v1.AccessKey
-	11, // 52: statehouse.v1.AdminService.ListAudit:output_type -> statehouse.v1.ListAuditResponse
-	14, // 53: statehouse.v1.AdminService.Backup:output_type -> statehouse.v1.BackupResponse
-	15, // 54: statehouse.v1.AdminService.SetRetention:output_type -> statehouse.v1.Retention
-	18, // 55: statehouse.v1.AdminService.ListRetention:output_type -> statehouse.v1.ListRetentionResponse
-	20, // 56: statehouse.v1.AdminService.Erase:output_type -> statehouse.v1.EraseProgress
-	22, // 57: statehouse.v1.AdminService.Compact:output_type -> statehouse.v1.CompactProgress
-	24, // 58: statehouse.v1.AdminService.GetDiskUsage:output_type -> statehouse.v1.GetDiskUsageResponse
-	27, // 59: statehouse.v1.AdminService.BeginImport:output_type -> statehouse.v1.Import
-	27, // 60: statehouse.v1.AdminService.ImportEvents:output_type -> statehouse.v1.Import
-	27, // 61: statehouse.v1.AdminService.FinishImport:output_type -> statehouse.v1.Import
-	32, // 62: statehouse.v1.AdminService.AbortImport:output_type -> statehouse.v1.AbortImportResponse
-	34, // 63: statehouse.v1.AdminService.ListImports:output_type -> statehouse.v1.ListImportsResponse
-	36, // 64: statehouse.v1.AdminService.ListTransactions:output_type -> statehouse.v1.ListTransactionsResponse
-	39, // 65: statehouse.v1.AdminService.AbortTransaction:output_type -> statehouse.v1.AbortTransactionResponse
-	41, // 66: statehouse.v1.AdminService.SetLogLevel:output_type -> statehouse.v1.SetLogLevelResponse
-	43, // 67: statehouse.v1.AdminService.GetDiagnostics:output_type -> statehouse.v1.GetDiagnosticsResponse
-	48, // [48:68] is the sub-list for method output_type
-	28, // [28:48] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	51, // 25: statehouse.v1.OpenTransaction.begin_time:type_name -> google.protobuf.Timestamp
+	51, // 26: statehouse.v1.OpenTransaction.expire_time:type_name -> google.protobuf.Timestamp
+	50, // 27: statehouse.v1.GetDiagnosticsResponse.parts:type_name -> statehouse.v1.GetDiagnosticsResponse.PartsEntry
+	46, // 28: statehouse.v1.GetClusterResponse.members:type_name -> statehouse.v1.MemberState
+	54, // 29: statehouse.v1.MemberState.role:type_name -> statehouse.v1.ClusterRole
+	5,  // 30: statehouse.v1.AdminService.CreateAccessKey:input_type -> statehouse.v1.CreateAccessKeyRequest
+	6,  // 31: statehouse.v1.AdminService.ListAccessKeys:input_type -> statehouse.v1.ListAccessKeysRequest
+	8,  // 32: statehouse.v1.AdminService.RotateAccessKey:input_type -> statehouse.v1.RotateAccessKeyRequest
+	9,  // 33: statehouse.v1.AdminService.RevokeAccessKey:input_type -> statehouse.v1.RevokeAccessKeyRequest
+	10, // 34: statehouse.v1.AdminService.ListAudit:input_type -> statehouse.v1.ListAuditRequest
+	13, // 35: statehouse.v1.AdminService.Backup:input_type -> statehouse.v1.BackupRequest
+	16, // 36: statehouse.v1.AdminService.SetRetention:input_type -> statehouse.v1.SetRetentionRequest
+	17, // 37: statehouse.v1.AdminService.ListRetention:input_type -> statehouse.v1.ListRetentionRequest
+	19, // 38: statehouse.v1.AdminService.Erase:input_type -> statehouse.v1.EraseRequest
+	21, // 39: statehouse.v1.AdminService.Compact:input_type -> statehouse.v1.CompactRequest
+	23, // 40: statehouse.v1.AdminService.GetDiskUsage:input_type -> statehouse.v1.GetDiskUsageRequest
+	28, // 41: statehouse.v1.AdminService.BeginImport:input_type -> statehouse.v1.BeginImportRequest
+	29, // 42: statehouse.v1.AdminService.ImportEvents:input_type -> statehouse.v1.ImportEventsRequest
+	30, // 43: statehouse.v1.AdminService.FinishImport:input_type -> statehouse.v1.FinishImportRequest
+	31, // 44: statehouse.v1.AdminService.AbortImport:input_type -> statehouse.v1.AbortImportRequest
+	33, // 45: statehouse.v1.AdminService.ListImports:input_type -> statehouse.v1.ListImportsRequest
+	35, // 46: statehouse.v1.AdminService.ListTransactions:input_type -> statehouse.v1.ListTransactionsRequest
+	38, // 47: statehouse.v1.AdminService.AbortTransaction:input_type -> statehouse.v1.AbortTransactionRequest
+	40, // 48: statehouse.v1.AdminService.SetLogLevel:input_type -> statehouse.v1.SetLogLevelRequest
+	42, // 49: statehouse.v1.AdminService.GetDiagnostics:input_type -> statehouse.v1.GetDiagnosticsRequest
+	44, // 50: statehouse.v1.AdminService.GetCluster:input_type -> statehouse.v1.GetClusterRequest
+	47, // 51: statehouse.v1.AdminService.TransferLeadership:input_type -> statehouse.v1.TransferLeadershipRequest
+	4,  // 52: statehouse.v1.AdminService.CreateAccessKey:output_type -> statehouse.v1.AccessKeySecret
+	7,  // 53: statehouse.v1.AdminService.ListAccessKeys:output_type -> statehouse.v1.ListAccessKeysResponse
+	4,  // 54: statehouse.v1.AdminService.RotateAccessKey:output_type -> statehouse.v1.AccessKeySecret
+	3,  // 55: statehouse.v1.AdminService.RevokeAccessKey:output_type -> statehouse.v1.AccessKey
+	11, // 56: statehouse.v1.AdminService.ListAudit:output_type -> statehouse.v1.ListAuditResponse
+	14, // 57: statehouse.v1.AdminService.Backup:output_type -> statehouse.v1.BackupResponse
+	15, // 58: statehouse.v1.AdminService.SetRetention:output_type -> statehouse.v1.Retention
+	18, // 59: statehouse.v1.AdminService.ListRetention:output_type -> statehouse.v1.ListRetentionResponse
+	20, // 60: statehouse.v1.AdminService.Erase:output_type -> statehouse.v1.EraseProgress
+	22, // 61: statehouse.v1.AdminService.Compact:output_type -> statehouse.v1.CompactProgress
+	24, // 62: statehouse.v1.AdminService.GetDiskUsage:output_type -> statehouse.v1.GetDiskUsageResponse
+	27, // 63: statehouse.v1.AdminService.BeginImport:output_type -> statehouse.v1.Import
+	27, // 64: statehouse.v1.AdminService.ImportEvents:output_type -> statehouse.v1.Import
+	27, // 65: statehouse.v1.AdminService.FinishImport:output_type -> statehouse.v1.Import
+	32, // 66: statehouse.v1.AdminService.AbortImport:output_type -> statehouse.v1.AbortImportResponse
+	34, // 67: statehouse.v1.AdminService.ListImports:output_type -> statehouse.v1.ListImportsResponse
+	36, // 68: statehouse.v1.AdminService.ListTransactions:output_type -> statehouse.v1.ListTransactionsResponse
+	39, // 69: statehouse.v1.AdminService.AbortTransaction:output_type -> statehouse.v1.AbortTransactionResponse
+	41, // 70: statehouse.v1.AdminService.SetLogLevel:output_type -> statehouse.v1.SetLogLevelResponse
+	43, // 71: statehouse.v1.AdminService.GetDiagnostics:output_type -> statehouse.v1.GetDiagnosticsResponse
+	45, // 72: statehouse.v1.AdminService.GetCluster:output_type -> statehouse.v1.GetClusterResponse
+	48, // 73: statehouse.v1.AdminService.TransferLeadership:output_type -> statehouse.v1.TransferLeadershipResponse
+	52, // [52:74] is the sub-list for method output_type
+	30, // [30:52] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_statehouse_v1_admin_proto_init() }
@@ -2971,7 +3346,7 @@ func file_statehouse_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_statehouse_v1_admin_proto_rawDesc), len(file_statehouse_v1_admin_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   44,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,26 +22,28 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AdminService_CreateAccessKey_FullMethodName  = "/statehouse.v1.AdminService/CreateAccessKey"
-	AdminService_ListAccessKeys_FullMethodName   = "/statehouse.v1.AdminService/ListAccessKeys"
-	AdminService_RotateAccessKey_FullMethodName  = "/statehouse.v1.AdminService/RotateAccessKey"
-	AdminService_RevokeAccessKey_FullMethodName  = "/statehouse.v1.AdminService/RevokeAccessKey"
-	AdminService_ListAudit_FullMethodName        = "/statehouse.v1.AdminService/ListAudit"
-	AdminService_Backup_FullMethodName           = "/statehouse.v1.AdminService/Backup"
-	AdminService_SetRetention_FullMethodName     = "/statehouse.v1.AdminService/SetRetention"
-	AdminService_ListRetention_FullMethodName    = "/statehouse.v1.AdminService/ListRetention"
-	AdminService_Erase_FullMethodName            = "/statehouse.v1.AdminService/Erase"
-	AdminService_Compact_FullMethodName          = "/statehouse.v1.AdminService/Compact"
-	AdminService_GetDiskUsage_FullMethodName     = "/statehouse.v1.AdminService/GetDiskUsage"
-	AdminService_BeginImport_FullMethodName      = "/statehouse.v1.AdminService/BeginImport"
-	AdminService_ImportEvents_FullMethodName     = "/statehouse.v1.AdminService/ImportEvents"
-	AdminService_FinishImport_FullMethodName     = "/statehouse.v1.AdminService/FinishImport"
-	AdminService_AbortImport_FullMethodName      = "/statehouse.v1.AdminService/AbortImport"
-	AdminService_ListImports_FullMethodName      = "/statehouse.v1.AdminService/ListImports"
-	AdminService_ListTransactions_FullMethodName = "/statehouse.v1.AdminService/ListTransactions"
-	AdminService_AbortTransaction_FullMethodName = "/statehouse.v1.AdminService/AbortTransaction"
-	AdminService_SetLogLevel_FullMethodName      = "/statehouse.v1.AdminService/SetLogLevel"
-	AdminService_GetDiagnostics_FullMethodName   = "/statehouse.v1.AdminService/GetDiagnostics"
+	AdminService_CreateAccessKey_FullMethodName    = "/statehouse.v1.AdminService/CreateAccessKey"
+	AdminService_ListAccessKeys_FullMethodName     = "/statehouse.v1.AdminService/ListAccessKeys"
+	AdminService_RotateAccessKey_FullMethodName    = "/statehouse.v1.AdminService/RotateAccessKey"
+	AdminService_RevokeAccessKey_FullMethodName    = "/statehouse.v1.AdminService/RevokeAccessKey"
+	AdminService_ListAudit_FullMethodName          = "/statehouse.v1.AdminService/ListAudit"
+	AdminService_Backup_FullMethodName             = "/statehouse.v1.AdminService/Backup"
+	AdminService_SetRetention_FullMethodName       = "/statehouse.v1.AdminService/SetRetention"
+	AdminService_ListRetention_FullMethodName      = "/statehouse.v1.AdminService/ListRetention"
+	AdminService_Erase_FullMethodName              = "/statehouse.v1.AdminService/Erase"
+	AdminService_Compact_FullMethodName            = "/statehouse.v1.AdminService/Compact"
+	AdminService_GetDiskUsage_FullMethodName       = "/statehouse.v1.AdminService/GetDiskUsage"
+	AdminService_BeginImport_FullMethodName        = "/statehouse.v1.AdminService/BeginImport"
+	AdminService_ImportEvents_FullMethodName       = "/statehouse.v1.AdminService/ImportEvents"
+	AdminService_FinishImport_FullMethodName       = "/statehouse.v1.AdminService/FinishImport"
+	AdminService_AbortImport_FullMethodName        = "/statehouse.v1.AdminService/AbortImport"
+	AdminService_ListImports_FullMethodName        = "/statehouse.v1.AdminService/ListImports"
+	AdminService_ListTransactions_FullMethodName   = "/statehouse.v1.AdminService/ListTransactions"
+	AdminService_AbortTransaction_FullMethodName   = "/statehouse.v1.AdminService/AbortTransaction"
+	AdminService_SetLogLevel_FullMethodName        = "/statehouse.v1.AdminService/SetLogLevel"
+	AdminService_GetDiagnostics_FullMethodName     = "/statehouse.v1.AdminService/GetDiagnostics"
+	AdminService_GetCluster_FullMethodName         = "/statehouse.v1.AdminService/GetCluster"
+	AdminService_TransferLeadership_FullMethodName = "/statehouse.v1.AdminService/TransferLeadership"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -94,6 +96,10 @@ type AdminServiceClient interface {
 	SetLogLevel(ctx context.Context, in *SetLogLevelRequest, opts ...grpc.CallOption) (*SetLogLevelResponse, error)
 	// GetDiagnostics answers what whoever looks into a problem asks for: never a value, a key or a secret.
 	GetDiagnostics(ctx context.Context, in *GetDiagnosticsRequest, opts ...grpc.CallOption) (*GetDiagnosticsResponse, error)
+	// GetCluster says how the members of the daemon's cluster stand, each as it says itself.
+	GetCluster(ctx context.Context, in *GetClusterRequest, opts ...grpc.CallOption) (*GetClusterResponse, error)
+	// TransferLeadership has the member that leads hand over to another.
+	TransferLeadership(ctx context.Context, in *TransferLeadershipRequest, opts ...grpc.CallOption) (*TransferLeadershipResponse, error)
 }
 
 type adminServiceClient struct {
@@ -340,6 +346,26 @@ func (c *adminServiceClient) GetDiagnostics(ctx context.Context, in *GetDiagnost
 	return out, nil
 }
 
+func (c *adminServiceClient) GetCluster(ctx context.Context, in *GetClusterRequest, opts ...grpc.CallOption) (*GetClusterResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetClusterResponse)
+	err := c.cc.Invoke(ctx, AdminService_GetCluster_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) TransferLeadership(ctx context.Context, in *TransferLeadershipRequest, opts ...grpc.CallOption) (*TransferLeadershipResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TransferLeadershipResponse)
+	err := c.cc.Invoke(ctx, AdminService_TransferLeadership_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -390,6 +416,10 @@ type AdminServiceServer interface {
 	SetLogLevel(context.Context, *SetLogLevelRequest) (*SetLogLevelResponse, error)
 	// GetDiagnostics answers what whoever looks into a problem asks for: never a value, a key or a secret.
 	GetDiagnostics(context.Context, *GetDiagnosticsRequest) (*GetDiagnosticsResponse, error)
+	// GetCluster says how the members of the daemon's cluster stand, each as it says itself.
+	GetCluster(context.Context, *GetClusterRequest) (*GetClusterResponse, error)
+	// TransferLeadership has the member that leads hand over to another.
+	TransferLeadership(context.Context, *TransferLeadershipRequest) (*TransferLeadershipResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -459,6 +489,12 @@ func (UnimplementedAdminServiceServer) SetLogLevel(context.Context, *SetLogLevel
 }
 func (UnimplementedAdminServiceServer) GetDiagnostics(context.Context, *GetDiagnosticsRequest) (*GetDiagnosticsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetDiagnostics not implemented")
+}
+func (UnimplementedAdminServiceServer) GetCluster(context.Context, *GetClusterRequest) (*GetClusterResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetCluster not implemented")
+}
+func (UnimplementedAdminServiceServer) TransferLeadership(context.Context, *TransferLeadershipRequest) (*TransferLeadershipResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TransferLeadership not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -813,6 +849,42 @@ func _AdminService_GetDiagnostics_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_GetCluster_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetClusterRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).GetCluster(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_GetCluster_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).GetCluster(ctx, req.(*GetClusterRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_TransferLeadership_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TransferLeadershipRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).TransferLeadership(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_TransferLeadership_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).TransferLeadership(ctx, req.(*TransferLeadershipRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -883,6 +955,14 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetDiagnostics",
 			Handler:    _AdminService_GetDiagnostics_Handler,
+		},
+		{
+			MethodName: "GetCluster",
+			Handler:    _AdminService_GetCluster_Handler,
+		},
+		{
+			MethodName: "TransferLeadership",
+			Handler:    _AdminService_TransferLeadership_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -1702,10 +1702,10 @@ type GetStateRequest struct {
 	// behind waits until it has it.
 	MinReadTs uint64 `protobuf:"varint,8,opt,name=min_read_ts,json=minReadTs,proto3" json:"min_read_ts,omitempty"`
 	// By how much the state that is read may be older than the newest, when the daemon is one of several: it answers at once
-	// if it knows that it had all that was committed so short a time ago, and has min_read_ts. Absent: the newest is read.
-	MaxStaleness  *durationpb.Duration `protobuf:"bytes,9,opt,name=max_staleness,json=maxStaleness,proto3" json:"max_staleness,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// if it knows that it had all that was committed so short a time ago, and has min_read_ts. 0: the newest is read.
+	MaxStalenessMs uint64 `protobuf:"varint,9,opt,name=max_staleness_ms,json=maxStalenessMs,proto3" json:"max_staleness_ms,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *GetStateRequest) Reset() {
@@ -1794,11 +1794,11 @@ func (x *GetStateRequest) GetMinReadTs() uint64 {
 	return 0
 }
 
-func (x *GetStateRequest) GetMaxStaleness() *durationpb.Duration {
+func (x *GetStateRequest) GetMaxStalenessMs() uint64 {
 	if x != nil {
-		return x.MaxStaleness
+		return x.MaxStalenessMs
 	}
-	return nil
+	return 0
 }
 
 type GetStateResponse struct {
@@ -2168,9 +2168,9 @@ type ListKeysRequest struct {
 	// and with it.
 	Delimiter string `protobuf:"bytes,10,opt,name=delimiter,proto3" json:"delimiter,omitempty"`
 	// See GetStateRequest.
-	MaxStaleness  *durationpb.Duration `protobuf:"bytes,11,opt,name=max_staleness,json=maxStaleness,proto3" json:"max_staleness,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	MaxStalenessMs uint64 `protobuf:"varint,11,opt,name=max_staleness_ms,json=maxStalenessMs,proto3" json:"max_staleness_ms,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ListKeysRequest) Reset() {
@@ -2273,11 +2273,11 @@ func (x *ListKeysRequest) GetDelimiter() string {
 	return ""
 }
 
-func (x *ListKeysRequest) GetMaxStaleness() *durationpb.Duration {
+func (x *ListKeysRequest) GetMaxStalenessMs() uint64 {
 	if x != nil {
-		return x.MaxStaleness
+		return x.MaxStalenessMs
 	}
-	return nil
+	return 0
 }
 
 type ListKeysResponse struct {
@@ -2366,9 +2366,9 @@ type ScanPrefixRequest struct {
 	// A commit that the read must not be before: one's own last, wherever it was acknowledged.
 	MinReadTs uint64 `protobuf:"varint,11,opt,name=min_read_ts,json=minReadTs,proto3" json:"min_read_ts,omitempty"`
 	// See GetStateRequest.
-	MaxStaleness  *durationpb.Duration `protobuf:"bytes,12,opt,name=max_staleness,json=maxStaleness,proto3" json:"max_staleness,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	MaxStalenessMs uint64 `protobuf:"varint,12,opt,name=max_staleness_ms,json=maxStalenessMs,proto3" json:"max_staleness_ms,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ScanPrefixRequest) Reset() {
@@ -2478,11 +2478,11 @@ func (x *ScanPrefixRequest) GetMinReadTs() uint64 {
 	return 0
 }
 
-func (x *ScanPrefixRequest) GetMaxStaleness() *durationpb.Duration {
+func (x *ScanPrefixRequest) GetMaxStalenessMs() uint64 {
 	if x != nil {
-		return x.MaxStaleness
+		return x.MaxStalenessMs
 	}
-	return nil
+	return 0
 }
 
 type ScanPrefixResponse struct {
@@ -5411,9 +5411,9 @@ type FindRequest struct {
 	// Also the metadata of each record's last commit.
 	WithMetadata bool `protobuf:"varint,13,opt,name=with_metadata,json=withMetadata,proto3" json:"with_metadata,omitempty"`
 	// See GetStateRequest.
-	MaxStaleness  *durationpb.Duration `protobuf:"bytes,14,opt,name=max_staleness,json=maxStaleness,proto3" json:"max_staleness,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	MaxStalenessMs uint64 `protobuf:"varint,14,opt,name=max_staleness_ms,json=maxStalenessMs,proto3" json:"max_staleness_ms,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *FindRequest) Reset() {
@@ -5537,11 +5537,11 @@ func (x *FindRequest) GetWithMetadata() bool {
 	return false
 }
 
-func (x *FindRequest) GetMaxStaleness() *durationpb.Duration {
+func (x *FindRequest) GetMaxStalenessMs() uint64 {
 	if x != nil {
-		return x.MaxStaleness
+		return x.MaxStalenessMs
 	}
-	return nil
+	return 0
 }
 
 type Condition struct {
@@ -6274,9 +6274,9 @@ type BatchGetStateRequest struct {
 	// A commit that the read must not be before: one's own last, wherever it was acknowledged.
 	MinReadTs uint64 `protobuf:"varint,6,opt,name=min_read_ts,json=minReadTs,proto3" json:"min_read_ts,omitempty"`
 	// See GetStateRequest.
-	MaxStaleness  *durationpb.Duration `protobuf:"bytes,7,opt,name=max_staleness,json=maxStaleness,proto3" json:"max_staleness,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	MaxStalenessMs uint64 `protobuf:"varint,7,opt,name=max_staleness_ms,json=maxStalenessMs,proto3" json:"max_staleness_ms,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *BatchGetStateRequest) Reset() {
@@ -6351,11 +6351,11 @@ func (x *BatchGetStateRequest) GetMinReadTs() uint64 {
 	return 0
 }
 
-func (x *BatchGetStateRequest) GetMaxStaleness() *durationpb.Duration {
+func (x *BatchGetStateRequest) GetMaxStalenessMs() uint64 {
 	if x != nil {
-		return x.MaxStaleness
+		return x.MaxStalenessMs
 	}
-	return nil
+	return 0
 }
 
 type RecordName struct {
@@ -8482,7 +8482,7 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\aversion\x18\x04 \x01(\x04R\aversion\"%\n" +
 	"\fAbortRequest\x12\x15\n" +
 	"\x06txn_id\x18\x01 \x01(\tR\x05txnId\"\x0f\n" +
-	"\rAbortResponse\"\xc8\x02\n" +
+	"\rAbortResponse\"\xb2\x02\n" +
 	"\x0fGetStateRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x10\n" +
@@ -8491,8 +8491,8 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x02at\x18\x05 \x01(\v2\x11.statehouse.v1.AtR\x02at\x12\x15\n" +
 	"\x06txn_id\x18\x06 \x01(\tR\x05txnId\x12\x16\n" +
 	"\x06strict\x18\a \x01(\bR\x06strict\x12\x1e\n" +
-	"\vmin_read_ts\x18\b \x01(\x04R\tminReadTs\x12>\n" +
-	"\rmax_staleness\x18\t \x01(\v2\x19.google.protobuf.DurationR\fmaxStaleness\"\xbd\x04\n" +
+	"\vmin_read_ts\x18\b \x01(\x04R\tminReadTs\x12(\n" +
+	"\x10max_staleness_ms\x18\t \x01(\x04R\x0emaxStalenessMs\"\xbd\x04\n" +
 	"\x10GetStateResponse\x122\n" +
 	"\x05value\x18\x01 \x01(\v2\x17.google.protobuf.StructH\x00R\x05value\x88\x01\x01\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x1b\n" +
@@ -8536,7 +8536,7 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"valueBytes\x88\x01\x01\x12!\n" +
 	"\fcontent_type\x18\t \x01(\tR\vcontentTypeB\b\n" +
 	"\x06_valueB\x0e\n" +
-	"\f_value_bytes\"\xe9\x02\n" +
+	"\f_value_bytes\"\xd3\x02\n" +
 	"\x0fListKeysRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x16\n" +
@@ -8549,13 +8549,13 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x06txn_id\x18\b \x01(\tR\x05txnId\x12\x1e\n" +
 	"\vmin_read_ts\x18\t \x01(\x04R\tminReadTs\x12\x1c\n" +
 	"\tdelimiter\x18\n" +
-	" \x01(\tR\tdelimiter\x12>\n" +
-	"\rmax_staleness\x18\v \x01(\v2\x19.google.protobuf.DurationR\fmaxStaleness\"\x81\x01\n" +
+	" \x01(\tR\tdelimiter\x12(\n" +
+	"\x10max_staleness_ms\x18\v \x01(\x04R\x0emaxStalenessMs\"\x81\x01\n" +
 	"\x10ListKeysResponse\x12\x12\n" +
 	"\x04keys\x18\x01 \x03(\tR\x04keys\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x17\n" +
 	"\aread_ts\x18\x03 \x01(\x04R\x06readTs\x12\x18\n" +
-	"\afolders\x18\x04 \x03(\tR\afolders\"\x9f\x03\n" +
+	"\afolders\x18\x04 \x03(\tR\afolders\"\x89\x03\n" +
 	"\x11ScanPrefixRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x16\n" +
@@ -8569,8 +8569,8 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x06txn_id\x18\t \x01(\tR\x05txnId\x12\x16\n" +
 	"\x06strict\x18\n" +
 	" \x01(\bR\x06strict\x12\x1e\n" +
-	"\vmin_read_ts\x18\v \x01(\x04R\tminReadTs\x12>\n" +
-	"\rmax_staleness\x18\f \x01(\v2\x19.google.protobuf.DurationR\fmaxStaleness\"\x8a\x01\n" +
+	"\vmin_read_ts\x18\v \x01(\x04R\tminReadTs\x12(\n" +
+	"\x10max_staleness_ms\x18\f \x01(\x04R\x0emaxStalenessMs\"\x8a\x01\n" +
 	"\x12ScanPrefixResponse\x123\n" +
 	"\aentries\x18\x01 \x03(\v2\x19.statehouse.v1.StateEntryR\aentries\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x17\n" +
@@ -8860,7 +8860,7 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x0fRefreshedExpiry\x129\n" +
 	"\n" +
 	"expires_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\x04R\aversion\"\x8c\x04\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\"\xf6\x03\n" +
 	"\vFindRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x1d\n" +
@@ -8877,8 +8877,8 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\n" +
 	"page_token\x18\v \x01(\tR\tpageToken\x12\x1e\n" +
 	"\vmin_read_ts\x18\f \x01(\x04R\tminReadTs\x12#\n" +
-	"\rwith_metadata\x18\r \x01(\bR\fwithMetadata\x12>\n" +
-	"\rmax_staleness\x18\x0e \x01(\v2\x19.google.protobuf.DurationR\fmaxStaleness\"\xaa\x01\n" +
+	"\rwith_metadata\x18\r \x01(\bR\fwithMetadata\x12(\n" +
+	"\x10max_staleness_ms\x18\x0e \x01(\x04R\x0emaxStalenessMs\"\xaa\x01\n" +
 	"\tCondition\x12\x18\n" +
 	"\apointer\x18\x01 \x01(\tR\apointer\x12\x1a\n" +
 	"\bmetadata\x18\x02 \x01(\tR\bmetadata\x129\n" +
@@ -8938,15 +8938,15 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\tcommit_ts\x18\x02 \x01(\x04R\bcommitTs\x12;\n" +
 	"\vcommit_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"commitTime\x125\n" +
-	"\bversions\x18\x04 \x03(\v2\x19.statehouse.v1.KeyVersionR\bversions\"\xb3\x02\n" +
+	"\bversions\x18\x04 \x03(\v2\x19.statehouse.v1.KeyVersionR\bversions\"\x9d\x02\n" +
 	"\x14BatchGetStateRequest\x12/\n" +
 	"\x05names\x18\x01 \x03(\v2\x19.statehouse.v1.RecordNameR\x05names\x128\n" +
 	"\bencoding\x18\x02 \x01(\x0e2\x1c.statehouse.v1.ValueEncodingR\bencoding\x12!\n" +
 	"\x02at\x18\x03 \x01(\v2\x11.statehouse.v1.AtR\x02at\x12\x15\n" +
 	"\x06txn_id\x18\x04 \x01(\tR\x05txnId\x12\x16\n" +
 	"\x06strict\x18\x05 \x01(\bR\x06strict\x12\x1e\n" +
-	"\vmin_read_ts\x18\x06 \x01(\x04R\tminReadTs\x12>\n" +
-	"\rmax_staleness\x18\a \x01(\v2\x19.google.protobuf.DurationR\fmaxStaleness\"W\n" +
+	"\vmin_read_ts\x18\x06 \x01(\x04R\tminReadTs\x12(\n" +
+	"\x10max_staleness_ms\x18\a \x01(\x04R\x0emaxStalenessMs\"W\n" +
 	"\n" +
 	"RecordName\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
@@ -9386,199 +9386,194 @@ var file_statehouse_v1_statehouse_proto_depIdxs = []int32{
 	24,  // 6: statehouse.v1.CommitResponse.versions:type_name -> statehouse.v1.KeyVersion
 	0,   // 7: statehouse.v1.GetStateRequest.encoding:type_name -> statehouse.v1.ValueEncoding
 	9,   // 8: statehouse.v1.GetStateRequest.at:type_name -> statehouse.v1.At
-	115, // 9: statehouse.v1.GetStateRequest.max_staleness:type_name -> google.protobuf.Duration
-	114, // 10: statehouse.v1.GetStateResponse.value:type_name -> google.protobuf.Struct
-	113, // 11: statehouse.v1.GetStateResponse.commit_time:type_name -> google.protobuf.Timestamp
-	8,   // 12: statehouse.v1.GetStateResponse.inexact:type_name -> statehouse.v1.Inexact
-	113, // 13: statehouse.v1.GetStateResponse.expires_at:type_name -> google.protobuf.Timestamp
-	113, // 14: statehouse.v1.GetStateResponse.due_at:type_name -> google.protobuf.Timestamp
-	0,   // 15: statehouse.v1.GetStateAtVersionRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	114, // 16: statehouse.v1.GetStateAtVersionResponse.value:type_name -> google.protobuf.Struct
-	113, // 17: statehouse.v1.GetStateAtVersionResponse.commit_time:type_name -> google.protobuf.Timestamp
-	8,   // 18: statehouse.v1.GetStateAtVersionResponse.inexact:type_name -> statehouse.v1.Inexact
-	9,   // 19: statehouse.v1.ListKeysRequest.at:type_name -> statehouse.v1.At
-	115, // 20: statehouse.v1.ListKeysRequest.max_staleness:type_name -> google.protobuf.Duration
-	0,   // 21: statehouse.v1.ScanPrefixRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	9,   // 22: statehouse.v1.ScanPrefixRequest.at:type_name -> statehouse.v1.At
-	115, // 23: statehouse.v1.ScanPrefixRequest.max_staleness:type_name -> google.protobuf.Duration
-	35,  // 24: statehouse.v1.ScanPrefixResponse.entries:type_name -> statehouse.v1.StateEntry
-	114, // 25: statehouse.v1.StateEntry.value:type_name -> google.protobuf.Struct
-	113, // 26: statehouse.v1.StateEntry.commit_time:type_name -> google.protobuf.Timestamp
-	8,   // 27: statehouse.v1.StateEntry.inexact:type_name -> statehouse.v1.Inexact
-	113, // 28: statehouse.v1.StateEntry.expires_at:type_name -> google.protobuf.Timestamp
-	113, // 29: statehouse.v1.StateEntry.due_at:type_name -> google.protobuf.Timestamp
-	108, // 30: statehouse.v1.StateEntry.metadata:type_name -> statehouse.v1.StateEntry.MetadataEntry
-	0,   // 31: statehouse.v1.ReplayRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	113, // 32: statehouse.v1.ReplayRequest.start_time:type_name -> google.protobuf.Timestamp
-	113, // 33: statehouse.v1.ReplayRequest.end_time:type_name -> google.protobuf.Timestamp
-	38,  // 34: statehouse.v1.ReplayEvent.operations:type_name -> statehouse.v1.Operation
-	113, // 35: statehouse.v1.ReplayEvent.commit_time:type_name -> google.protobuf.Timestamp
-	109, // 36: statehouse.v1.ReplayEvent.metadata:type_name -> statehouse.v1.ReplayEvent.MetadataEntry
-	114, // 37: statehouse.v1.Operation.value:type_name -> google.protobuf.Struct
-	8,   // 38: statehouse.v1.Operation.inexact:type_name -> statehouse.v1.Inexact
-	39,  // 39: statehouse.v1.Operation.lease:type_name -> statehouse.v1.LeaseChange
-	40,  // 40: statehouse.v1.Operation.act:type_name -> statehouse.v1.RangeAct
-	7,   // 41: statehouse.v1.RangeAct.kind:type_name -> statehouse.v1.RangeAct.Kind
-	37,  // 42: statehouse.v1.EventBatch.events:type_name -> statehouse.v1.ReplayEvent
-	0,   // 43: statehouse.v1.WatchRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	47,  // 44: statehouse.v1.TransactRequest.operations:type_name -> statehouse.v1.TransactOperation
-	10,  // 45: statehouse.v1.TransactRequest.key_preconditions:type_name -> statehouse.v1.KeyPrecondition
-	11,  // 46: statehouse.v1.TransactRequest.head_preconditions:type_name -> statehouse.v1.HeadPrecondition
-	110, // 47: statehouse.v1.TransactRequest.metadata:type_name -> statehouse.v1.TransactRequest.MetadataEntry
-	44,  // 48: statehouse.v1.TransactRequest.reads:type_name -> statehouse.v1.ReadSet
-	0,   // 49: statehouse.v1.TransactRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	45,  // 50: statehouse.v1.ReadSet.keys:type_name -> statehouse.v1.ReadKey
-	46,  // 51: statehouse.v1.ReadSet.ranges:type_name -> statehouse.v1.ReadRange
-	114, // 52: statehouse.v1.TransactOperation.value:type_name -> google.protobuf.Struct
-	48,  // 53: statehouse.v1.TransactOperation.put:type_name -> statehouse.v1.Put
-	49,  // 54: statehouse.v1.TransactOperation.increment:type_name -> statehouse.v1.Increment
-	50,  // 55: statehouse.v1.TransactOperation.restore:type_name -> statehouse.v1.Restore
-	51,  // 56: statehouse.v1.TransactOperation.fork:type_name -> statehouse.v1.Fork
-	52,  // 57: statehouse.v1.TransactOperation.acquire:type_name -> statehouse.v1.AcquireLease
-	53,  // 58: statehouse.v1.TransactOperation.release:type_name -> statehouse.v1.ReleaseLease
-	54,  // 59: statehouse.v1.TransactOperation.claim:type_name -> statehouse.v1.ClaimDue
-	55,  // 60: statehouse.v1.TransactOperation.complete:type_name -> statehouse.v1.CompleteDue
-	114, // 61: statehouse.v1.Put.value:type_name -> google.protobuf.Struct
-	113, // 62: statehouse.v1.Put.due_at:type_name -> google.protobuf.Timestamp
-	9,   // 63: statehouse.v1.Restore.at:type_name -> statehouse.v1.At
-	9,   // 64: statehouse.v1.Fork.at:type_name -> statehouse.v1.At
-	114, // 65: statehouse.v1.OperationResult.value:type_name -> google.protobuf.Struct
-	8,   // 66: statehouse.v1.OperationResult.inexact:type_name -> statehouse.v1.Inexact
-	59,  // 67: statehouse.v1.OperationResult.lease:type_name -> statehouse.v1.Lease
-	57,  // 68: statehouse.v1.OperationResult.claimed:type_name -> statehouse.v1.DueRecord
-	35,  // 69: statehouse.v1.DueRecord.record:type_name -> statehouse.v1.StateEntry
-	113, // 70: statehouse.v1.DueRecord.due_at:type_name -> google.protobuf.Timestamp
-	59,  // 71: statehouse.v1.DueRecord.lease:type_name -> statehouse.v1.Lease
-	113, // 72: statehouse.v1.TransactResponse.commit_time:type_name -> google.protobuf.Timestamp
-	56,  // 73: statehouse.v1.TransactResponse.results:type_name -> statehouse.v1.OperationResult
-	113, // 74: statehouse.v1.Lease.deadline:type_name -> google.protobuf.Timestamp
-	113, // 75: statehouse.v1.Lease.acquired_at:type_name -> google.protobuf.Timestamp
-	61,  // 76: statehouse.v1.RenewLeasesRequest.leases:type_name -> statehouse.v1.LeaseRenewal
-	63,  // 77: statehouse.v1.RenewLeasesResponse.leases:type_name -> statehouse.v1.LeaseRenewed
-	113, // 78: statehouse.v1.LeaseRenewed.deadline:type_name -> google.protobuf.Timestamp
-	59,  // 79: statehouse.v1.ListLeasesResponse.leases:type_name -> statehouse.v1.Lease
-	81,  // 80: statehouse.v1.RefreshExpiryRequest.names:type_name -> statehouse.v1.RecordName
-	68,  // 81: statehouse.v1.RefreshExpiryResponse.records:type_name -> statehouse.v1.RefreshedExpiry
-	113, // 82: statehouse.v1.RefreshedExpiry.expires_at:type_name -> google.protobuf.Timestamp
-	70,  // 83: statehouse.v1.FindRequest.where:type_name -> statehouse.v1.Condition
-	9,   // 84: statehouse.v1.FindRequest.at:type_name -> statehouse.v1.At
-	0,   // 85: statehouse.v1.FindRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	1,   // 86: statehouse.v1.FindRequest.order:type_name -> statehouse.v1.FindOrder
-	115, // 87: statehouse.v1.FindRequest.max_staleness:type_name -> google.protobuf.Duration
-	2,   // 88: statehouse.v1.Condition.comparison:type_name -> statehouse.v1.Comparison
-	35,  // 89: statehouse.v1.FindResponse.entries:type_name -> statehouse.v1.StateEntry
-	9,   // 90: statehouse.v1.DiffRequest.from:type_name -> statehouse.v1.At
-	9,   // 91: statehouse.v1.DiffRequest.to:type_name -> statehouse.v1.At
-	0,   // 92: statehouse.v1.DiffRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	74,  // 93: statehouse.v1.DiffResponse.keys:type_name -> statehouse.v1.KeyDiff
-	28,  // 94: statehouse.v1.KeyDiff.before:type_name -> statehouse.v1.GetStateResponse
-	28,  // 95: statehouse.v1.KeyDiff.after:type_name -> statehouse.v1.GetStateResponse
-	88,  // 96: statehouse.v1.GetAgentResponse.agent:type_name -> statehouse.v1.Agent
-	77,  // 97: statehouse.v1.GetAgentResponse.forked_from:type_name -> statehouse.v1.ForkOrigin
-	88,  // 98: statehouse.v1.GetAgentResponse.forks:type_name -> statehouse.v1.Agent
-	113, // 99: statehouse.v1.ForkOrigin.forked_at:type_name -> google.protobuf.Timestamp
-	3,   // 100: statehouse.v1.GetTransactionResponse.state:type_name -> statehouse.v1.TransactionState
-	113, // 101: statehouse.v1.GetTransactionResponse.commit_time:type_name -> google.protobuf.Timestamp
-	24,  // 102: statehouse.v1.GetTransactionResponse.versions:type_name -> statehouse.v1.KeyVersion
-	81,  // 103: statehouse.v1.BatchGetStateRequest.names:type_name -> statehouse.v1.RecordName
-	0,   // 104: statehouse.v1.BatchGetStateRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	9,   // 105: statehouse.v1.BatchGetStateRequest.at:type_name -> statehouse.v1.At
-	115, // 106: statehouse.v1.BatchGetStateRequest.max_staleness:type_name -> google.protobuf.Duration
-	28,  // 107: statehouse.v1.BatchGetStateResponse.states:type_name -> statehouse.v1.GetStateResponse
-	0,   // 108: statehouse.v1.GetHistoryRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	9,   // 109: statehouse.v1.GetHistoryRequest.at:type_name -> statehouse.v1.At
-	85,  // 110: statehouse.v1.GetHistoryResponse.entries:type_name -> statehouse.v1.HistoryEntry
-	113, // 111: statehouse.v1.HistoryEntry.commit_time:type_name -> google.protobuf.Timestamp
-	111, // 112: statehouse.v1.HistoryEntry.metadata:type_name -> statehouse.v1.HistoryEntry.MetadataEntry
-	114, // 113: statehouse.v1.HistoryEntry.value:type_name -> google.protobuf.Struct
-	8,   // 114: statehouse.v1.HistoryEntry.inexact:type_name -> statehouse.v1.Inexact
-	88,  // 115: statehouse.v1.ListAgentsResponse.agents:type_name -> statehouse.v1.Agent
-	113, // 116: statehouse.v1.Agent.head_time:type_name -> google.protobuf.Timestamp
-	113, // 117: statehouse.v1.GetStatusResponse.last_commit_time:type_name -> google.protobuf.Timestamp
-	95,  // 118: statehouse.v1.GetStatusResponse.archive:type_name -> statehouse.v1.ArchiveStatus
-	93,  // 119: statehouse.v1.GetStatusResponse.cluster:type_name -> statehouse.v1.ClusterStatus
-	4,   // 120: statehouse.v1.ClusterStatus.role:type_name -> statehouse.v1.ClusterRole
-	115, // 121: statehouse.v1.ClusterStatus.lag:type_name -> google.protobuf.Duration
-	94,  // 122: statehouse.v1.ClusterStatus.members:type_name -> statehouse.v1.ClusterMember
-	115, // 123: statehouse.v1.ArchiveStatus.lag:type_name -> google.protobuf.Duration
-	97,  // 124: statehouse.v1.SessionRequests.requests:type_name -> statehouse.v1.SessionRequest
-	99,  // 125: statehouse.v1.SessionAnswers.answers:type_name -> statehouse.v1.SessionAnswer
-	102, // 126: statehouse.v1.ListRefusalsResponse.refusals:type_name -> statehouse.v1.Refusal
-	113, // 127: statehouse.v1.ListRefusalsResponse.since:type_name -> google.protobuf.Timestamp
-	6,   // 128: statehouse.v1.Refusal.code:type_name -> statehouse.v1.ErrorCode
-	113, // 129: statehouse.v1.Refusal.first_time:type_name -> google.protobuf.Timestamp
-	113, // 130: statehouse.v1.Refusal.last_time:type_name -> google.protobuf.Timestamp
-	105, // 131: statehouse.v1.ListStreamsResponse.streams:type_name -> statehouse.v1.OpenStream
-	5,   // 132: statehouse.v1.OpenStream.kind:type_name -> statehouse.v1.StreamKind
-	113, // 133: statehouse.v1.OpenStream.begin_time:type_name -> google.protobuf.Timestamp
-	6,   // 134: statehouse.v1.StatehouseError.code:type_name -> statehouse.v1.ErrorCode
-	112, // 135: statehouse.v1.StatehouseError.details:type_name -> statehouse.v1.StatehouseError.DetailsEntry
-	6,   // 136: statehouse.v1.StatehouseError.exact_code:type_name -> statehouse.v1.ErrorCode
-	12,  // 137: statehouse.v1.StatehouseService.Health:input_type -> statehouse.v1.HealthRequest
-	14,  // 138: statehouse.v1.StatehouseService.Version:input_type -> statehouse.v1.VersionRequest
-	16,  // 139: statehouse.v1.StatehouseService.BeginTransaction:input_type -> statehouse.v1.BeginTransactionRequest
-	18,  // 140: statehouse.v1.StatehouseService.Write:input_type -> statehouse.v1.WriteRequest
-	20,  // 141: statehouse.v1.StatehouseService.Delete:input_type -> statehouse.v1.DeleteRequest
-	22,  // 142: statehouse.v1.StatehouseService.Commit:input_type -> statehouse.v1.CommitRequest
-	25,  // 143: statehouse.v1.StatehouseService.Abort:input_type -> statehouse.v1.AbortRequest
-	27,  // 144: statehouse.v1.StatehouseService.GetState:input_type -> statehouse.v1.GetStateRequest
-	29,  // 145: statehouse.v1.StatehouseService.GetStateAtVersion:input_type -> statehouse.v1.GetStateAtVersionRequest
-	31,  // 146: statehouse.v1.StatehouseService.ListKeys:input_type -> statehouse.v1.ListKeysRequest
-	33,  // 147: statehouse.v1.StatehouseService.ScanPrefix:input_type -> statehouse.v1.ScanPrefixRequest
-	36,  // 148: statehouse.v1.StatehouseService.Replay:input_type -> statehouse.v1.ReplayRequest
-	43,  // 149: statehouse.v1.StatehouseService.Transact:input_type -> statehouse.v1.TransactRequest
-	78,  // 150: statehouse.v1.StatehouseService.GetTransaction:input_type -> statehouse.v1.GetTransactionRequest
-	80,  // 151: statehouse.v1.StatehouseService.BatchGetState:input_type -> statehouse.v1.BatchGetStateRequest
-	83,  // 152: statehouse.v1.StatehouseService.GetHistory:input_type -> statehouse.v1.GetHistoryRequest
-	86,  // 153: statehouse.v1.StatehouseService.ListAgents:input_type -> statehouse.v1.ListAgentsRequest
-	89,  // 154: statehouse.v1.StatehouseService.ListNamespaces:input_type -> statehouse.v1.ListNamespacesRequest
-	36,  // 155: statehouse.v1.StatehouseService.ReplayBatches:input_type -> statehouse.v1.ReplayRequest
-	42,  // 156: statehouse.v1.StatehouseService.Watch:input_type -> statehouse.v1.WatchRequest
-	91,  // 157: statehouse.v1.StatehouseService.GetStatus:input_type -> statehouse.v1.GetStatusRequest
-	96,  // 158: statehouse.v1.StatehouseService.Session:input_type -> statehouse.v1.SessionRequests
-	60,  // 159: statehouse.v1.StatehouseService.RenewLeases:input_type -> statehouse.v1.RenewLeasesRequest
-	64,  // 160: statehouse.v1.StatehouseService.ListLeases:input_type -> statehouse.v1.ListLeasesRequest
-	66,  // 161: statehouse.v1.StatehouseService.RefreshExpiry:input_type -> statehouse.v1.RefreshExpiryRequest
-	69,  // 162: statehouse.v1.StatehouseService.Find:input_type -> statehouse.v1.FindRequest
-	72,  // 163: statehouse.v1.StatehouseService.Diff:input_type -> statehouse.v1.DiffRequest
-	75,  // 164: statehouse.v1.StatehouseService.GetAgent:input_type -> statehouse.v1.GetAgentRequest
-	100, // 165: statehouse.v1.StatehouseService.ListRefusals:input_type -> statehouse.v1.ListRefusalsRequest
-	103, // 166: statehouse.v1.StatehouseService.ListStreams:input_type -> statehouse.v1.ListStreamsRequest
-	13,  // 167: statehouse.v1.StatehouseService.Health:output_type -> statehouse.v1.HealthResponse
-	15,  // 168: statehouse.v1.StatehouseService.Version:output_type -> statehouse.v1.VersionResponse
-	17,  // 169: statehouse.v1.StatehouseService.BeginTransaction:output_type -> statehouse.v1.BeginTransactionResponse
-	19,  // 170: statehouse.v1.StatehouseService.Write:output_type -> statehouse.v1.WriteResponse
-	21,  // 171: statehouse.v1.StatehouseService.Delete:output_type -> statehouse.v1.DeleteResponse
-	23,  // 172: statehouse.v1.StatehouseService.Commit:output_type -> statehouse.v1.CommitResponse
-	26,  // 173: statehouse.v1.StatehouseService.Abort:output_type -> statehouse.v1.AbortResponse
-	28,  // 174: statehouse.v1.StatehouseService.GetState:output_type -> statehouse.v1.GetStateResponse
-	30,  // 175: statehouse.v1.StatehouseService.GetStateAtVersion:output_type -> statehouse.v1.GetStateAtVersionResponse
-	32,  // 176: statehouse.v1.StatehouseService.ListKeys:output_type -> statehouse.v1.ListKeysResponse
-	34,  // 177: statehouse.v1.StatehouseService.ScanPrefix:output_type -> statehouse.v1.ScanPrefixResponse
-	37,  // 178: statehouse.v1.StatehouseService.Replay:output_type -> statehouse.v1.ReplayEvent
-	58,  // 179: statehouse.v1.StatehouseService.Transact:output_type -> statehouse.v1.TransactResponse
-	79,  // 180: statehouse.v1.StatehouseService.GetTransaction:output_type -> statehouse.v1.GetTransactionResponse
-	82,  // 181: statehouse.v1.StatehouseService.BatchGetState:output_type -> statehouse.v1.BatchGetStateResponse
-	84,  // 182: statehouse.v1.StatehouseService.GetHistory:output_type -> statehouse.v1.GetHistoryResponse
-	87,  // 183: statehouse.v1.StatehouseService.ListAgents:output_type -> statehouse.v1.ListAgentsResponse
-	90,  // 184: statehouse.v1.StatehouseService.ListNamespaces:output_type -> statehouse.v1.ListNamespacesResponse
-	41,  // 185: statehouse.v1.StatehouseService.ReplayBatches:output_type -> statehouse.v1.EventBatch
-	41,  // 186: statehouse.v1.StatehouseService.Watch:output_type -> statehouse.v1.EventBatch
-	92,  // 187: statehouse.v1.StatehouseService.GetStatus:output_type -> statehouse.v1.GetStatusResponse
-	98,  // 188: statehouse.v1.StatehouseService.Session:output_type -> statehouse.v1.SessionAnswers
-	62,  // 189: statehouse.v1.StatehouseService.RenewLeases:output_type -> statehouse.v1.RenewLeasesResponse
-	65,  // 190: statehouse.v1.StatehouseService.ListLeases:output_type -> statehouse.v1.ListLeasesResponse
-	67,  // 191: statehouse.v1.StatehouseService.RefreshExpiry:output_type -> statehouse.v1.RefreshExpiryResponse
-	71,  // 192: statehouse.v1.StatehouseService.Find:output_type -> statehouse.v1.FindResponse
-	73,  // 193: statehouse.v1.StatehouseService.Diff:output_type -> statehouse.v1.DiffResponse
-	76,  // 194: statehouse.v1.StatehouseService.GetAgent:output_type -> statehouse.v1.GetAgentResponse
-	101, // 195: statehouse.v1.StatehouseService.ListRefusals:output_type -> statehouse.v1.ListRefusalsResponse
-	104, // 196: statehouse.v1.StatehouseService.ListStreams:output_type -> statehouse.v1.ListStreamsResponse
-	167, // [167:197] is the sub-list for method output_type
-	137, // [137:167] is the sub-list for method input_type
-	137, // [137:137] is the sub-list for extension type_name
-	137, // [137:137] is the sub-list for extension extendee
-	0,   // [0:137] is the sub-list for field type_name
+	114, // 9: statehouse.v1.GetStateResponse.value:type_name -> google.protobuf.Struct
+	113, // 10: statehouse.v1.GetStateResponse.commit_time:type_name -> google.protobuf.Timestamp
+	8,   // 11: statehouse.v1.GetStateResponse.inexact:type_name -> statehouse.v1.Inexact
+	113, // 12: statehouse.v1.GetStateResponse.expires_at:type_name -> google.protobuf.Timestamp
+	113, // 13: statehouse.v1.GetStateResponse.due_at:type_name -> google.protobuf.Timestamp
+	0,   // 14: statehouse.v1.GetStateAtVersionRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	114, // 15: statehouse.v1.GetStateAtVersionResponse.value:type_name -> google.protobuf.Struct
+	113, // 16: statehouse.v1.GetStateAtVersionResponse.commit_time:type_name -> google.protobuf.Timestamp
+	8,   // 17: statehouse.v1.GetStateAtVersionResponse.inexact:type_name -> statehouse.v1.Inexact
+	9,   // 18: statehouse.v1.ListKeysRequest.at:type_name -> statehouse.v1.At
+	0,   // 19: statehouse.v1.ScanPrefixRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	9,   // 20: statehouse.v1.ScanPrefixRequest.at:type_name -> statehouse.v1.At
+	35,  // 21: statehouse.v1.ScanPrefixResponse.entries:type_name -> statehouse.v1.StateEntry
+	114, // 22: statehouse.v1.StateEntry.value:type_name -> google.protobuf.Struct
+	113, // 23: statehouse.v1.StateEntry.commit_time:type_name -> google.protobuf.Timestamp
+	8,   // 24: statehouse.v1.StateEntry.inexact:type_name -> statehouse.v1.Inexact
+	113, // 25: statehouse.v1.StateEntry.expires_at:type_name -> google.protobuf.Timestamp
+	113, // 26: statehouse.v1.StateEntry.due_at:type_name -> google.protobuf.Timestamp
+	108, // 27: statehouse.v1.StateEntry.metadata:type_name -> statehouse.v1.StateEntry.MetadataEntry
+	0,   // 28: statehouse.v1.ReplayRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	113, // 29: statehouse.v1.ReplayRequest.start_time:type_name -> google.protobuf.Timestamp
+	113, // 30: statehouse.v1.ReplayRequest.end_time:type_name -> google.protobuf.Timestamp
+	38,  // 31: statehouse.v1.ReplayEvent.operations:type_name -> statehouse.v1.Operation
+	113, // 32: statehouse.v1.ReplayEvent.commit_time:type_name -> google.protobuf.Timestamp
+	109, // 33: statehouse.v1.ReplayEvent.metadata:type_name -> statehouse.v1.ReplayEvent.MetadataEntry
+	114, // 34: statehouse.v1.Operation.value:type_name -> google.protobuf.Struct
+	8,   // 35: statehouse.v1.Operation.inexact:type_name -> statehouse.v1.Inexact
+	39,  // 36: statehouse.v1.Operation.lease:type_name -> statehouse.v1.LeaseChange
+	40,  // 37: statehouse.v1.Operation.act:type_name -> statehouse.v1.RangeAct
+	7,   // 38: statehouse.v1.RangeAct.kind:type_name -> statehouse.v1.RangeAct.Kind
+	37,  // 39: statehouse.v1.EventBatch.events:type_name -> statehouse.v1.ReplayEvent
+	0,   // 40: statehouse.v1.WatchRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	47,  // 41: statehouse.v1.TransactRequest.operations:type_name -> statehouse.v1.TransactOperation
+	10,  // 42: statehouse.v1.TransactRequest.key_preconditions:type_name -> statehouse.v1.KeyPrecondition
+	11,  // 43: statehouse.v1.TransactRequest.head_preconditions:type_name -> statehouse.v1.HeadPrecondition
+	110, // 44: statehouse.v1.TransactRequest.metadata:type_name -> statehouse.v1.TransactRequest.MetadataEntry
+	44,  // 45: statehouse.v1.TransactRequest.reads:type_name -> statehouse.v1.ReadSet
+	0,   // 46: statehouse.v1.TransactRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	45,  // 47: statehouse.v1.ReadSet.keys:type_name -> statehouse.v1.ReadKey
+	46,  // 48: statehouse.v1.ReadSet.ranges:type_name -> statehouse.v1.ReadRange
+	114, // 49: statehouse.v1.TransactOperation.value:type_name -> google.protobuf.Struct
+	48,  // 50: statehouse.v1.TransactOperation.put:type_name -> statehouse.v1.Put
+	49,  // 51: statehouse.v1.TransactOperation.increment:type_name -> statehouse.v1.Increment
+	50,  // 52: statehouse.v1.TransactOperation.restore:type_name -> statehouse.v1.Restore
+	51,  // 53: statehouse.v1.TransactOperation.fork:type_name -> statehouse.v1.Fork
+	52,  // 54: statehouse.v1.TransactOperation.acquire:type_name -> statehouse.v1.AcquireLease
+	53,  // 55: statehouse.v1.TransactOperation.release:type_name -> statehouse.v1.ReleaseLease
+	54,  // 56: statehouse.v1.TransactOperation.claim:type_name -> statehouse.v1.ClaimDue
+	55,  // 57: statehouse.v1.TransactOperation.complete:type_name -> statehouse.v1.CompleteDue
+	114, // 58: statehouse.v1.Put.value:type_name -> google.protobuf.Struct
+	113, // 59: statehouse.v1.Put.due_at:type_name -> google.protobuf.Timestamp
+	9,   // 60: statehouse.v1.Restore.at:type_name -> statehouse.v1.At
+	9,   // 61: statehouse.v1.Fork.at:type_name -> statehouse.v1.At
+	114, // 62: statehouse.v1.OperationResult.value:type_name -> google.protobuf.Struct
+	8,   // 63: statehouse.v1.OperationResult.inexact:type_name -> statehouse.v1.Inexact
+	59,  // 64: statehouse.v1.OperationResult.lease:type_name -> statehouse.v1.Lease
+	57,  // 65: statehouse.v1.OperationResult.claimed:type_name -> statehouse.v1.DueRecord
+	35,  // 66: statehouse.v1.DueRecord.record:type_name -> statehouse.v1.StateEntry
+	113, // 67: statehouse.v1.DueRecord.due_at:type_name -> google.protobuf.Timestamp
+	59,  // 68: statehouse.v1.DueRecord.lease:type_name -> statehouse.v1.Lease
+	113, // 69: statehouse.v1.TransactResponse.commit_time:type_name -> google.protobuf.Timestamp
+	56,  // 70: statehouse.v1.TransactResponse.results:type_name -> statehouse.v1.OperationResult
+	113, // 71: statehouse.v1.Lease.deadline:type_name -> google.protobuf.Timestamp
+	113, // 72: statehouse.v1.Lease.acquired_at:type_name -> google.protobuf.Timestamp
+	61,  // 73: statehouse.v1.RenewLeasesRequest.leases:type_name -> statehouse.v1.LeaseRenewal
+	63,  // 74: statehouse.v1.RenewLeasesResponse.leases:type_name -> statehouse.v1.LeaseRenewed
+	113, // 75: statehouse.v1.LeaseRenewed.deadline:type_name -> google.protobuf.Timestamp
+	59,  // 76: statehouse.v1.ListLeasesResponse.leases:type_name -> statehouse.v1.Lease
+	81,  // 77: statehouse.v1.RefreshExpiryRequest.names:type_name -> statehouse.v1.RecordName
+	68,  // 78: statehouse.v1.RefreshExpiryResponse.records:type_name -> statehouse.v1.RefreshedExpiry
+	113, // 79: statehouse.v1.RefreshedExpiry.expires_at:type_name -> google.protobuf.Timestamp
+	70,  // 80: statehouse.v1.FindRequest.where:type_name -> statehouse.v1.Condition
+	9,   // 81: statehouse.v1.FindRequest.at:type_name -> statehouse.v1.At
+	0,   // 82: statehouse.v1.FindRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	1,   // 83: statehouse.v1.FindRequest.order:type_name -> statehouse.v1.FindOrder
+	2,   // 84: statehouse.v1.Condition.comparison:type_name -> statehouse.v1.Comparison
+	35,  // 85: statehouse.v1.FindResponse.entries:type_name -> statehouse.v1.StateEntry
+	9,   // 86: statehouse.v1.DiffRequest.from:type_name -> statehouse.v1.At
+	9,   // 87: statehouse.v1.DiffRequest.to:type_name -> statehouse.v1.At
+	0,   // 88: statehouse.v1.DiffRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	74,  // 89: statehouse.v1.DiffResponse.keys:type_name -> statehouse.v1.KeyDiff
+	28,  // 90: statehouse.v1.KeyDiff.before:type_name -> statehouse.v1.GetStateResponse
+	28,  // 91: statehouse.v1.KeyDiff.after:type_name -> statehouse.v1.GetStateResponse
+	88,  // 92: statehouse.v1.GetAgentResponse.agent:type_name -> statehouse.v1.Agent
+	77,  // 93: statehouse.v1.GetAgentResponse.forked_from:type_name -> statehouse.v1.ForkOrigin
+	88,  // 94: statehouse.v1.GetAgentResponse.forks:type_name -> statehouse.v1.Agent
+	113, // 95: statehouse.v1.ForkOrigin.forked_at:type_name -> google.protobuf.Timestamp
+	3,   // 96: statehouse.v1.GetTransactionResponse.state:type_name -> statehouse.v1.TransactionState
+	113, // 97: statehouse.v1.GetTransactionResponse.commit_time:type_name -> google.protobuf.Timestamp
+	24,  // 98: statehouse.v1.GetTransactionResponse.versions:type_name -> statehouse.v1.KeyVersion
+	81,  // 99: statehouse.v1.BatchGetStateRequest.names:type_name -> statehouse.v1.RecordName
+	0,   // 100: statehouse.v1.BatchGetStateRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	9,   // 101: statehouse.v1.BatchGetStateRequest.at:type_name -> statehouse.v1.At
+	28,  // 102: statehouse.v1.BatchGetStateResponse.states:type_name -> statehouse.v1.GetStateResponse
+	0,   // 103: statehouse.v1.GetHistoryRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	9,   // 104: statehouse.v1.GetHistoryRequest.at:type_name -> statehouse.v1.At
+	85,  // 105: statehouse.v1.GetHistoryResponse.entries:type_name -> statehouse.v1.HistoryEntry
+	113, // 106: statehouse.v1.HistoryEntry.commit_time:type_name -> google.protobuf.Timestamp
+	111, // 107: statehouse.v1.HistoryEntry.metadata:type_name -> statehouse.v1.HistoryEntry.MetadataEntry
+	114, // 108: statehouse.v1.HistoryEntry.value:type_name -> google.protobuf.Struct
+	8,   // 109: statehouse.v1.HistoryEntry.inexact:type_name -> statehouse.v1.Inexact
+	88,  // 110: statehouse.v1.ListAgentsResponse.agents:type_name -> statehouse.v1.Agent
+	113, // 111: statehouse.v1.Agent.head_time:type_name -> google.protobuf.Timestamp
+	113, // 112: statehouse.v1.GetStatusResponse.last_commit_time:type_name -> google.protobuf.Timestamp
+	95,  // 113: statehouse.v1.GetStatusResponse.archive:type_name -> statehouse.v1.ArchiveStatus
+	93,  // 114: statehouse.v1.GetStatusResponse.cluster:type_name -> statehouse.v1.ClusterStatus
+	4,   // 115: statehouse.v1.ClusterStatus.role:type_name -> statehouse.v1.ClusterRole
+	115, // 116: statehouse.v1.ClusterStatus.lag:type_name -> google.protobuf.Duration
+	94,  // 117: statehouse.v1.ClusterStatus.members:type_name -> statehouse.v1.ClusterMember
+	115, // 118: statehouse.v1.ArchiveStatus.lag:type_name -> google.protobuf.Duration
+	97,  // 119: statehouse.v1.SessionRequests.requests:type_name -> statehouse.v1.SessionRequest
+	99,  // 120: statehouse.v1.SessionAnswers.answers:type_name -> statehouse.v1.SessionAnswer
+	102, // 121: statehouse.v1.ListRefusalsResponse.refusals:type_name -> statehouse.v1.Refusal
+	113, // 122: statehouse.v1.ListRefusalsResponse.since:type_name -> google.protobuf.Timestamp
+	6,   // 123: statehouse.v1.Refusal.code:type_name -> statehouse.v1.ErrorCode
+	113, // 124: statehouse.v1.Refusal.first_time:type_name -> google.protobuf.Timestamp
+	113, // 125: statehouse.v1.Refusal.last_time:type_name -> google.protobuf.Timestamp
+	105, // 126: statehouse.v1.ListStreamsResponse.streams:type_name -> statehouse.v1.OpenStream
+	5,   // 127: statehouse.v1.OpenStream.kind:type_name -> statehouse.v1.StreamKind
+	113, // 128: statehouse.v1.OpenStream.begin_time:type_name -> google.protobuf.Timestamp
+	6,   // 129: statehouse.v1.StatehouseError.code:type_name -> statehouse.v1.ErrorCode
+	112, // 130: statehouse.v1.StatehouseError.details:type_name -> statehouse.v1.StatehouseError.DetailsEntry
+	6,   // 131: statehouse.v1.StatehouseError.exact_code:type_name -> statehouse.v1.ErrorCode
+	12,  // 132: statehouse.v1.StatehouseService.Health:input_type -> statehouse.v1.HealthRequest
+	14,  // 133: statehouse.v1.StatehouseService.Version:input_type -> statehouse.v1.VersionRequest
+	16,  // 134: statehouse.v1.StatehouseService.BeginTransaction:input_type -> statehouse.v1.BeginTransactionRequest
+	18,  // 135: statehouse.v1.StatehouseService.Write:input_type -> statehouse.v1.WriteRequest
+	20,  // 136: statehouse.v1.StatehouseService.Delete:input_type -> statehouse.v1.DeleteRequest
+	22,  // 137: statehouse.v1.StatehouseService.Commit:input_type -> statehouse.v1.CommitRequest
+	25,  // 138: statehouse.v1.StatehouseService.Abort:input_type -> statehouse.v1.AbortRequest
+	27,  // 139: statehouse.v1.StatehouseService.GetState:input_type -> statehouse.v1.GetStateRequest
+	29,  // 140: statehouse.v1.StatehouseService.GetStateAtVersion:input_type -> statehouse.v1.GetStateAtVersionRequest
+	31,  // 141: statehouse.v1.StatehouseService.ListKeys:input_type -> statehouse.v1.ListKeysRequest
+	33,  // 142: statehouse.v1.StatehouseService.ScanPrefix:input_type -> statehouse.v1.ScanPrefixRequest
+	36,  // 143: statehouse.v1.StatehouseService.Replay:input_type -> statehouse.v1.ReplayRequest
+	43,  // 144: statehouse.v1.StatehouseService.Transact:input_type -> statehouse.v1.TransactRequest
+	78,  // 145: statehouse.v1.StatehouseService.GetTransaction:input_type -> statehouse.v1.GetTransactionRequest
+	80,  // 146: statehouse.v1.StatehouseService.BatchGetState:input_type -> statehouse.v1.BatchGetStateRequest
+	83,  // 147: statehouse.v1.StatehouseService.GetHistory:input_type -> statehouse.v1.GetHistoryRequest
+	86,  // 148: statehouse.v1.StatehouseService.ListAgents:input_type -> statehouse.v1.ListAgentsRequest
+	89,  // 149: statehouse.v1.StatehouseService.ListNamespaces:input_type -> statehouse.v1.ListNamespacesRequest
+	36,  // 150: statehouse.v1.StatehouseService.ReplayBatches:input_type -> statehouse.v1.ReplayRequest
+	42,  // 151: statehouse.v1.StatehouseService.Watch:input_type -> statehouse.v1.WatchRequest
+	91,  // 152: statehouse.v1.StatehouseService.GetStatus:input_type -> statehouse.v1.GetStatusRequest
+	96,  // 153: statehouse.v1.StatehouseService.Session:input_type -> statehouse.v1.SessionRequests
+	60,  // 154: statehouse.v1.StatehouseService.RenewLeases:input_type -> statehouse.v1.RenewLeasesRequest
+	64,  // 155: statehouse.v1.StatehouseService.ListLeases:input_type -> statehouse.v1.ListLeasesRequest
+	66,  // 156: statehouse.v1.StatehouseService.RefreshExpiry:input_type -> statehouse.v1.RefreshExpiryRequest
+	69,  // 157: statehouse.v1.StatehouseService.Find:input_type -> statehouse.v1.FindRequest
+	72,  // 158: statehouse.v1.StatehouseService.Diff:input_type -> statehouse.v1.DiffRequest
+	75,  // 159: statehouse.v1.StatehouseService.GetAgent:input_type -> statehouse.v1.GetAgentRequest
+	100, // 160: statehouse.v1.StatehouseService.ListRefusals:input_type -> statehouse.v1.ListRefusalsRequest
+	103, // 161: statehouse.v1.StatehouseService.ListStreams:input_type -> statehouse.v1.ListStreamsRequest
+	13,  // 162: statehouse.v1.StatehouseService.Health:output_type -> statehouse.v1.HealthResponse
+	15,  // 163: statehouse.v1.StatehouseService.Version:output_type -> statehouse.v1.VersionResponse
+	17,  // 164: statehouse.v1.StatehouseService.BeginTransaction:output_type -> statehouse.v1.BeginTransactionResponse
+	19,  // 165: statehouse.v1.StatehouseService.Write:output_type -> statehouse.v1.WriteResponse
+	21,  // 166: statehouse.v1.StatehouseService.Delete:output_type -> statehouse.v1.DeleteResponse
+	23,  // 167: statehouse.v1.StatehouseService.Commit:output_type -> statehouse.v1.CommitResponse
+	26,  // 168: statehouse.v1.StatehouseService.Abort:output_type -> statehouse.v1.AbortResponse
+	28,  // 169: statehouse.v1.StatehouseService.GetState:output_type -> statehouse.v1.GetStateResponse
+	30,  // 170: statehouse.v1.StatehouseService.GetStateAtVersion:output_type -> statehouse.v1.GetStateAtVersionResponse
+	32,  // 171: statehouse.v1.StatehouseService.ListKeys:output_type -> statehouse.v1.ListKeysResponse
+	34,  // 172: statehouse.v1.StatehouseService.ScanPrefix:output_type -> statehouse.v1.ScanPrefixResponse
+	37,  // 173: statehouse.v1.StatehouseService.Replay:output_type -> statehouse.v1.ReplayEvent
+	58,  // 174: statehouse.v1.StatehouseService.Transact:output_type -> statehouse.v1.TransactResponse
+	79,  // 175: statehouse.v1.StatehouseService.GetTransaction:output_type -> statehouse.v1.GetTransactionResponse
+	82,  // 176: statehouse.v1.StatehouseService.BatchGetState:output_type -> statehouse.v1.BatchGetStateResponse
+	84,  // 177: statehouse.v1.StatehouseService.GetHistory:output_type -> statehouse.v1.GetHistoryResponse
+	87,  // 178: statehouse.v1.StatehouseService.ListAgents:output_type -> statehouse.v1.ListAgentsResponse
+	90,  // 179: statehouse.v1.StatehouseService.ListNamespaces:output_type -> statehouse.v1.ListNamespacesResponse
+	41,  // 180: statehouse.v1.StatehouseService.ReplayBatches:output_type -> statehouse.v1.EventBatch
+	41,  // 181: statehouse.v1.StatehouseService.Watch:output_type -> statehouse.v1.EventBatch
+	92,  // 182: statehouse.v1.StatehouseService.GetStatus:output_type -> statehouse.v1.GetStatusResponse
+	98,  // 183: statehouse.v1.StatehouseService.Session:output_type -> statehouse.v1.SessionAnswers
+	62,  // 184: statehouse.v1.StatehouseService.RenewLeases:output_type -> statehouse.v1.RenewLeasesResponse
+	65,  // 185: statehouse.v1.StatehouseService.ListLeases:output_type -> statehouse.v1.ListLeasesResponse
+	67,  // 186: statehouse.v1.StatehouseService.RefreshExpiry:output_type -> statehouse.v1.RefreshExpiryResponse
+	71,  // 187: statehouse.v1.StatehouseService.Find:output_type -> statehouse.v1.FindResponse
+	73,  // 188: statehouse.v1.StatehouseService.Diff:output_type -> statehouse.v1.DiffResponse
+	76,  // 189: statehouse.v1.StatehouseService.GetAgent:output_type -> statehouse.v1.GetAgentResponse
+	101, // 190: statehouse.v1.StatehouseService.ListRefusals:output_type -> statehouse.v1.ListRefusalsResponse
+	104, // 191: statehouse.v1.StatehouseService.ListStreams:output_type -> statehouse.v1.ListStreamsResponse
+	162, // [162:192] is the sub-list for method output_type
+	132, // [132:162] is the sub-list for method input_type
+	132, // [132:132] is the sub-list for extension type_name
+	132, // [132:132] is the sub-list for extension extendee
+	0,   // [0:132] is the sub-list for field type_name
 }
 
 func init() { file_statehouse_v1_statehouse_proto_init() }

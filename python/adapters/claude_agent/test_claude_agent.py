@@ -37,8 +37,8 @@ async def test_an_entry_is_appended_once(store):
 async def test_an_entry_without_identity_is_appended_each_time(store):
     title = {"type": "custom-title", "customTitle": "Paris"}
     await store.append(KEY, [title, title, {**title, "uuid": ""}, {**title, "uuid": None}])
-    await store.append(KEY, [title])
-    assert len(await store.load(KEY)) == 5
+    await store.append(KEY, [title, {**title, "uuid": ""}, {**title, "uuid": None}])
+    assert len(await store.load(KEY)) == 7
 
 
 async def test_transcripts_know_their_own_entries_only(store):
@@ -60,6 +60,14 @@ async def test_what_is_there_already_is_no_commit(store, commits):
 async def test_an_append_is_one_commit(store, commits):
     await store.append(KEY, [entry(n) for n in range(20)])
     assert commits() == 1
+
+
+async def test_an_import_is_a_commit_for_a_thousand_entries(store, commits):
+    await store.append(KEY, [{"type": "tag", "n": n} for n in range(1000)])
+    assert commits() == 1
+    await store.append(SUB, [{"type": "tag", "n": n} for n in range(1001)])
+    assert commits() == 3
+    assert [said["n"] for said in await store.load(SUB)] == list(range(1001))
 
 
 @pytest.mark.parametrize("lost", ["request", "reply"])

@@ -1,6 +1,7 @@
 """What the session service of the Agent Development Kit does beyond what the kit asks for."""
 
 import datetime
+import json
 
 import anyio
 import anyio.from_thread
@@ -221,6 +222,13 @@ async def test_events_and_state_of_any_size(service, client):
     await service.delete_session(**ONE)
     assert client.list_keys("adk/app/ann/s1") == []
     assert (await service.create_session(**ONE)).state["user:deep"] == deep
+
+
+async def test_what_an_event_has_not_is_not_stored(service, client):
+    session = await service.create_session(**ONE)
+    await service.append_event(session, event("1"))
+    [stored] = client.scan_prefix("adk/app/ann/s1", "event/")
+    assert "null" not in json.dumps(stored.value)
 
 
 async def test_what_is_no_json_is_stored_as_text(service, caplog):

@@ -125,6 +125,18 @@ async def test_settings_limit_what_is_read(client):
     assert len(await session.get_items()) == 5
 
 
+@pytest.mark.skipif(
+    not hasattr(agents.memory, "SessionSettings"), reason="session settings are of newer versions"
+)
+async def test_settings_may_be_a_dict(client):
+    session = StatehouseSession("user-123", client, session_settings={"limit": 1})
+    assert session.session_settings == agents.memory.SessionSettings(limit=1)
+    await session.add_items([user("1"), user("2")])
+    assert await session.get_items() == [user("2")]
+    with pytest.raises(TypeError, match="Unknown session settings: many, most"):
+        StatehouseSession("user-123", client, session_settings={"most": 1, "many": 2})
+
+
 async def test_a_cancelled_call_is_waited_for(session, client, monkeypatch):
     """Whoever cancels may look at once at what came of it."""
     run_transaction, began, cancelled = client.run_transaction, anyio.Event(), threading.Event()

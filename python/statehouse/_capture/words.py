@@ -119,6 +119,7 @@ FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "order": ("by_change", lambda order: order == pb.FIND_ORDER_CHANGED),
     "with_metadata": ("with_metadata", _same),
     "min_read_ts": ("min_read_ts", _same),
+    "max_staleness_ms": ("max_staleness_ms", _same),
     "delimiter": ("delimiter", _same),
     "all_operations": ("all_operations", _same),
     "with_lineage": ("lineage", _same),

@@ -324,7 +324,7 @@ class AbortResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStateRequest(_message.Message):
-    __slots__ = ("namespace", "agent_id", "key", "encoding", "at", "txn_id", "strict", "min_read_ts", "max_staleness")
+    __slots__ = ("namespace", "agent_id", "key", "encoding", "at", "txn_id", "strict", "min_read_ts", "max_staleness_ms")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
@@ -333,7 +333,7 @@ class GetStateRequest(_message.Message):
     TXN_ID_FIELD_NUMBER: _ClassVar[int]
     STRICT_FIELD_NUMBER: _ClassVar[int]
     MIN_READ_TS_FIELD_NUMBER: _ClassVar[int]
-    MAX_STALENESS_FIELD_NUMBER: _ClassVar[int]
+    MAX_STALENESS_MS_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     agent_id: str
     key: str
@@ -342,8 +342,8 @@ class GetStateRequest(_message.Message):
     txn_id: str
     strict: bool
     min_read_ts: int
-    max_staleness: _duration_pb2.Duration
-    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ..., strict: bool = ..., min_read_ts: _Optional[int] = ..., max_staleness: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    max_staleness_ms: int
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ..., strict: bool = ..., min_read_ts: _Optional[int] = ..., max_staleness_ms: _Optional[int] = ...) -> None: ...
 
 class GetStateResponse(_message.Message):
     __slots__ = ("value", "version", "commit_ts", "exists", "value_json", "commit_time", "read_ts", "inexact", "erased", "pruned", "value_bytes", "content_type", "expires_at", "due_at")
@@ -416,7 +416,7 @@ class GetStateAtVersionResponse(_message.Message):
     def __init__(self, value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., exists: bool = ..., value_json: _Optional[bytes] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ..., value_bytes: _Optional[bytes] = ..., content_type: _Optional[str] = ...) -> None: ...
 
 class ListKeysRequest(_message.Message):
-    __slots__ = ("namespace", "agent_id", "prefix", "limit", "page_token", "reverse", "at", "txn_id", "min_read_ts", "delimiter", "max_staleness")
+    __slots__ = ("namespace", "agent_id", "prefix", "limit", "page_token", "reverse", "at", "txn_id", "min_read_ts", "delimiter", "max_staleness_ms")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     PREFIX_FIELD_NUMBER: _ClassVar[int]
@@ -427,7 +427,7 @@ class ListKeysRequest(_message.Message):
     TXN_ID_FIELD_NUMBER: _ClassVar[int]
     MIN_READ_TS_FIELD_NUMBER: _ClassVar[int]
     DELIMITER_FIELD_NUMBER: _ClassVar[int]
-    MAX_STALENESS_FIELD_NUMBER: _ClassVar[int]
+    MAX_STALENESS_MS_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     agent_id: str
     prefix: str
@@ -438,8 +438,8 @@ class ListKeysRequest(_message.Message):
     txn_id: str
     min_read_ts: int
     delimiter: str
-    max_staleness: _duration_pb2.Duration
-    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., prefix: _Optional[str] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., reverse: bool = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ..., min_read_ts: _Optional[int] = ..., delimiter: _Optional[str] = ..., max_staleness: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    max_staleness_ms: int
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., prefix: _Optional[str] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., reverse: bool = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ..., min_read_ts: _Optional[int] = ..., delimiter: _Optional[str] = ..., max_staleness_ms: _Optional[int] = ...) -> None: ...
 
 class ListKeysResponse(_message.Message):
     __slots__ = ("keys", "next_page_token", "read_ts", "folders")
@@ -454,7 +454,7 @@ class ListKeysResponse(_message.Message):
     def __init__(self, keys: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ..., read_ts: _Optional[int] = ..., folders: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ScanPrefixRequest(_message.Message):
-    __slots__ = ("namespace", "agent_id", "prefix", "encoding", "limit", "page_token", "reverse", "at", "txn_id", "strict", "min_read_ts", "max_staleness")
+    __slots__ = ("namespace", "agent_id", "prefix", "encoding", "limit", "page_token", "reverse", "at", "txn_id", "strict", "min_read_ts", "max_staleness_ms")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     PREFIX_FIELD_NUMBER: _ClassVar[int]
@@ -466,7 +466,7 @@ class ScanPrefixRequest(_message.Message):
     TXN_ID_FIELD_NUMBER: _ClassVar[int]
     STRICT_FIELD_NUMBER: _ClassVar[int]
     MIN_READ_TS_FIELD_NUMBER: _ClassVar[int]
-    MAX_STALENESS_FIELD_NUMBER: _ClassVar[int]
+    MAX_STALENESS_MS_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     agent_id: str
     prefix: str
@@ -478,8 +478,8 @@ class ScanPrefixRequest(_message.Message):
     txn_id: str
     strict: bool
     min_read_ts: int
-    max_staleness: _duration_pb2.Duration
-    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., prefix: _Optional[str] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., reverse: bool = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ..., strict: bool = ..., min_read_ts: _Optional[int] = ..., max_staleness: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    max_staleness_ms: int
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., prefix: _Optional[str] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., reverse: bool = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ..., strict: bool = ..., min_read_ts: _Optional[int] = ..., max_staleness_ms: _Optional[int] = ...) -> None: ...
 
 class ScanPrefixResponse(_message.Message):
     __slots__ = ("entries", "next_page_token", "read_ts")
@@ -1033,7 +1033,7 @@ class RefreshedExpiry(_message.Message):
     def __init__(self, expires_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ...) -> None: ...
 
 class FindRequest(_message.Message):
-    __slots__ = ("namespace", "agent_id", "all_agents", "prefix", "where", "at", "encoding", "strict", "order", "limit", "page_token", "min_read_ts", "with_metadata", "max_staleness")
+    __slots__ = ("namespace", "agent_id", "all_agents", "prefix", "where", "at", "encoding", "strict", "order", "limit", "page_token", "min_read_ts", "with_metadata", "max_staleness_ms")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     ALL_AGENTS_FIELD_NUMBER: _ClassVar[int]
@@ -1047,7 +1047,7 @@ class FindRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     MIN_READ_TS_FIELD_NUMBER: _ClassVar[int]
     WITH_METADATA_FIELD_NUMBER: _ClassVar[int]
-    MAX_STALENESS_FIELD_NUMBER: _ClassVar[int]
+    MAX_STALENESS_MS_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     agent_id: str
     all_agents: bool
@@ -1061,8 +1061,8 @@ class FindRequest(_message.Message):
     page_token: str
     min_read_ts: int
     with_metadata: bool
-    max_staleness: _duration_pb2.Duration
-    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., all_agents: bool = ..., prefix: _Optional[str] = ..., where: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ..., at: _Optional[_Union[At, _Mapping]] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., strict: bool = ..., order: _Optional[_Union[FindOrder, str]] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., min_read_ts: _Optional[int] = ..., with_metadata: bool = ..., max_staleness: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    max_staleness_ms: int
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., all_agents: bool = ..., prefix: _Optional[str] = ..., where: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ..., at: _Optional[_Union[At, _Mapping]] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., strict: bool = ..., order: _Optional[_Union[FindOrder, str]] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., min_read_ts: _Optional[int] = ..., with_metadata: bool = ..., max_staleness_ms: _Optional[int] = ...) -> None: ...
 
 class Condition(_message.Message):
     __slots__ = ("pointer", "metadata", "comparison", "value", "negate")
@@ -1188,22 +1188,22 @@ class GetTransactionResponse(_message.Message):
     def __init__(self, state: _Optional[_Union[TransactionState, str]] = ..., commit_ts: _Optional[int] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., versions: _Optional[_Iterable[_Union[KeyVersion, _Mapping]]] = ...) -> None: ...
 
 class BatchGetStateRequest(_message.Message):
-    __slots__ = ("names", "encoding", "at", "txn_id", "strict", "min_read_ts", "max_staleness")
+    __slots__ = ("names", "encoding", "at", "txn_id", "strict", "min_read_ts", "max_staleness_ms")
     NAMES_FIELD_NUMBER: _ClassVar[int]
     ENCODING_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     TXN_ID_FIELD_NUMBER: _ClassVar[int]
     STRICT_FIELD_NUMBER: _ClassVar[int]
     MIN_READ_TS_FIELD_NUMBER: _ClassVar[int]
-    MAX_STALENESS_FIELD_NUMBER: _ClassVar[int]
+    MAX_STALENESS_MS_FIELD_NUMBER: _ClassVar[int]
     names: _containers.RepeatedCompositeFieldContainer[RecordName]
     encoding: ValueEncoding
     at: At
     txn_id: str
     strict: bool
     min_read_ts: int
-    max_staleness: _duration_pb2.Duration
-    def __init__(self, names: _Optional[_Iterable[_Union[RecordName, _Mapping]]] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ..., strict: bool = ..., min_read_ts: _Optional[int] = ..., max_staleness: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    max_staleness_ms: int
+    def __init__(self, names: _Optional[_Iterable[_Union[RecordName, _Mapping]]] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ..., strict: bool = ..., min_read_ts: _Optional[int] = ..., max_staleness_ms: _Optional[int] = ...) -> None: ...
 
 class RecordName(_message.Message):
     __slots__ = ("namespace", "agent_id", "key")

@@ -3,7 +3,15 @@
 import type { RunnableConfig } from "@langchain/core/runnables";
 import type { CheckpointPendingWrite } from "@langchain/langgraph-checkpoint";
 import type { AnyValue } from "../types.js";
-import { type Body, guesses, type Saved, saved, type Thread, valueKeys } from "./layout.js";
+import {
+  type Body,
+  guesses,
+  isCheckpoint,
+  type Saved,
+  saved,
+  type Thread,
+  valueKeys,
+} from "./layout.js";
 import type { Reading } from "./reading.js";
 
 /** How many checkpoints are asked for at once. */
@@ -67,7 +75,8 @@ async function before(reading: Reading, thread: Thread, id: string): Promise<Map
   const count = Math.min(BLOCK, last);
   const keys = Array.from({ length: count }, (_, at) => thread.checkpoint(last - at));
   const records = await reading.records(thread, keys);
-  return new Map([...records.values()].map(saved).map((one) => [one.body.id, one]));
+  const found = [...records.values()].filter(isCheckpoint).map(saved);
+  return new Map(found.map((one) => [one.body.id, one]));
 }
 
 /** The ancestors of a checkpoint in a block, as far as a channel needs them. */

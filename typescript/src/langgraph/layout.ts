@@ -102,6 +102,11 @@ export interface Saved {
   readonly readTs: bigint;
 }
 
+/** Reports whether a checkpoint is there, and not what the Python SDK leaves of one that it deleted. */
+export function isCheckpoint(record: StateRecord<Body>): boolean {
+  return "id" in record.value;
+}
+
 /** Reads a checkpoint's record. */
 export function saved(record: StateRecord<Body>): Saved {
   const number = Number(record.key.slice(record.key.lastIndexOf("/") + 1));

@@ -3,7 +3,15 @@
 import { isDeepStrictEqual } from "node:util";
 import type { RunnableConfig } from "@langchain/core/runnables";
 import type { CheckpointListOptions, CheckpointTuple } from "@langchain/langgraph-checkpoint";
-import { type Body, type Saved, saved, type Thread, unquoted, valueKeys } from "./layout.js";
+import {
+  type Body,
+  isCheckpoint,
+  type Saved,
+  saved,
+  type Thread,
+  unquoted,
+  valueKeys,
+} from "./layout.js";
 import { placeOf } from "./owning.js";
 import type { Reading } from "./reading.js";
 
@@ -47,7 +55,7 @@ async function* pages(
     const scan = reading.client.scanPrefix<Body>(thread.agent, thread.checkpoints);
     for await (const record of scan) {
       const one = saved(record);
-      if (wanted.holds(one)) found.push([thread, [one]]);
+      if (isCheckpoint(record) && wanted.holds(one)) found.push([thread, [one]]);
     }
   }
   const idOf = ([, [one]]: Page) => (one as Saved).body.id;
@@ -104,7 +112,10 @@ async function* downwards(
       thread.checkpoint(number - at),
     );
     const records = await reading.records(thread, keys);
-    const found = keys.flatMap((key) => records.get(key) ?? []).map(saved);
+    const found = keys
+      .flatMap((key) => records.get(key) ?? [])
+      .filter(isCheckpoint)
+      .map(saved);
     const page = found.filter((one) => wanted.holds(one));
     if (page.length > 0) yield [thread, page];
     if (wanted.only) return;

@@ -1,0 +1,87 @@
+package member
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/status"
+
+	"statehouse.dev/statehouse/engine"
+	clusterpb "statehouse.dev/statehouse/proto/statehouse/cluster/v1"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/admin"
+)
+
+var _ admin.Cluster = (*Member)(nil)
+
+// answerWithin is how long a member has to say how it stands.
+const answerWithin = 2 * time.Second
+
+// Members implements admin.Cluster.
+func (m *Member) Members(ctx context.Context, chainAt engine.CommitTS) *pb.GetClusterResponse {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	resp := &pb.GetClusterResponse{ClusterId: m.config.Identity.Cluster, Id: m.config.Identity.ID}
+	var all sync.WaitGroup
+	for _, o := range m.config.Identity.Members {
+		told := &pb.MemberState{Id: o.GetId(), PeerAddress: o.GetPeerAddr()}
+		resp.Members = append(resp.Members, told)
+		all.Go(func() { m.ask(ctx, told, chainAt) })
+	}
+	all.Wait()
+	return resp
+}
+
+// ask fills in what a member says of itself.
+func (m *Member) ask(ctx context.Context, told *pb.MemberState, chainAt engine.CommitTS) {
+	var s *clusterpb.State
+	var err error
+	if p := m.transport.Peer(told.GetId()); p != nil {
+		ctx, stub := p.Call(ctx)
+		s, err = stub.GetState(ctx, &clusterpb.GetStateRequest{ChainAtTs: uint64(chainAt)})
+	} else {
+		s, err = m.state(chainAt)
+	}
+	if err != nil {
+		told.Problem = status.Convert(err).Message()
+		return
+	}
+	told.Address, told.Role, told.LeaderId, told.Term = s.GetClientAddr(), wireRoles[s.GetRole()], s.GetLeader(), s.GetTerm()
+	told.AppliedIndex, told.CommittedIndex, told.PublishedTs = s.GetApplied(), s.GetCommitted(), s.GetPublishedTs()
+	told.ChainHash, told.Version = s.GetChainHash(), s.GetVersion()
+}
+
+var wireRoles = map[string]pb.ClusterRole{
+	"leader": pb.ClusterRole_CLUSTER_ROLE_LEADER, "follower": pb.ClusterRole_CLUSTER_ROLE_FOLLOWER,
+	"candidate": pb.ClusterRole_CLUSTER_ROLE_CANDIDATE, "learner": pb.ClusterRole_CLUSTER_ROLE_LEARNER,
+}
+
+// Transfer implements admin.Cluster.
+func (m *Member) Transfer(ctx context.Context, to uint64) (leader uint64, err error) {
+	s := m.status.Load()
+	if s.Leader == to && to != 0 {
+		return to, nil
+	}
+	if s.Leader == s.ID {
+		if err := m.HandOver(ctx, to); err != nil {
+			return 0, notHandedOver(err)
+		}
+		return m.status.Load().Leader, nil
+	}
+	p := m.transport.Peer(s.Leader)
+	if p == nil {
+		return 0, notHandedOver(engine.ErrNotLeader)
+	}
+	ctx, stub := p.Call(ctx)
+	resp, err := stub.Transfer(ctx, &clusterpb.TransferRequest{To: to})
+	if err != nil {
+		return 0, notHandedOver(fmt.Errorf("%s", status.Convert(err).Message()))
+	}
+	return resp.GetLeader(), nil
+}
+
+func notHandedOver(err error) error {
+	return &engine.Failure{Kind: engine.ErrStopped, Message: "the leadership was not handed over: " + err.Error()}
+}
