@@ -27,6 +27,13 @@
 // rests on. The steps of a run, applied to a new world of the same seed and Config, give
 // the same run.
 //
+// # Several nodes
+//
+// A world may have several machines whose daemons keep one store (Config.Nodes). Each is a node (node.go); what
+// happens is about one of them at a time. What they send each other is in package peers, what drives a member in
+// production is steps here (member.go), what the service asks of its member is membership.go, requests that are handed
+// on are handed.go, the end is memberend.go, what a driver sees memberview.go.
+//
 // # How determinism is kept
 //
 //   - All randomness follows from the seed, through a stream of its own for each use

@@ -83,6 +83,7 @@ func (s *Shrinker) Shrink(steps []step.Step) (*scenario.Scenario, error) {
 var passes = []func(*Shrinker){
 	func(s *Shrinker) { s.drop(clientOf, nil) },
 	func(s *Shrinker) { s.drop(txnOf, nil) },
+	(*Shrinker).flows,
 	(*Shrinker).carryThrough,
 	func(s *Shrinker) { s.drop(callOf, nil) },
 	(*Shrinker).dropSingle,

@@ -17,7 +17,7 @@ func clusters() []Bug {
 			Edits: []Edit{{
 				"engine/follow.go",
 				"	if err := e.begin(&m, lastTime); err != nil {",
-				"	if err := error(nil); err != nil {",
+				"	again := e.planner\n	err = e.begin(&m, lastTime)\n	if again != nil {\n		e.planner = again\n	}\n	if err != nil {",
 			}},
 		},
 		{

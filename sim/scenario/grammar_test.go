@@ -130,7 +130,8 @@ func TestSchemaTakesScenarios(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.HasPrefix(text, []byte("# yaml-language-server: $schema=scenario.schema.json\n")) {
+		up := strings.Repeat("../", strings.Count(name, "/"))
+		if !bytes.HasPrefix(text, []byte("# yaml-language-server: $schema="+up+"scenario.schema.json\n")) {
 			t.Errorf("%s.yaml does not name the schema in its first line", name)
 		}
 		if err := s.checkYAML(string(text)); err != nil {

@@ -23,6 +23,11 @@ func scenarios(t *testing.T) map[string]*Scenario {
 	if err != nil {
 		t.Fatal(err)
 	}
+	clusters, err := filepath.Glob(scenarioDir + "/cluster/*.yaml")
+	if err != nil || len(clusters) < 15 {
+		t.Errorf("there are %d scenarios of clusters, %v", len(clusters), err)
+	}
+	files = append(files, clusters...)
 	all := make(map[string]*Scenario)
 	for _, path := range files {
 		f, err := os.Open(path)
@@ -35,7 +40,7 @@ func scenarios(t *testing.T) map[string]*Scenario {
 			t.Errorf("%s: %v", path, err)
 			continue
 		}
-		all[strings.TrimSuffix(filepath.Base(path), ".yaml")] = s
+		all[strings.TrimSuffix(strings.TrimPrefix(path, scenarioDir+"/"), ".yaml")] = s
 	}
 	return all
 }
@@ -55,7 +60,7 @@ func TestScenarios(t *testing.T) {
 			canaries++
 		}
 		t.Run(name, func(t *testing.T) {
-			if s.ID != name {
+			if s.ID != filepath.Base(name) {
 				t.Errorf("%s.yaml is scenario %s", name, s.ID)
 			}
 			first, second := run(t, s), run(t, s)
