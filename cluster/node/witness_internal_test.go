@@ -24,7 +24,7 @@ func (p *promised) next(rng *rand.Rand) (*Append, promised) {
 		n.term, n.vote = n.term+1, uint64(rng.IntN(3))
 	}
 	many := rng.IntN(3)
-	if many > 0 && n.term > p.term {
+	if end := len(n.entries) - 1; many > 0 && end >= 0 && n.entries[end] < n.term {
 		n.entries = n.entries[:rng.IntN(len(n.entries)+1)]
 	}
 	var entries []*raftpb.Entry
