@@ -54,7 +54,7 @@ func clusters() []Bug {
 		},
 		{
 			Name: "log-not-synced", Guarantee: "G1", About: "entries are written to the log, and not synced",
-			Edits: []Edit{{"cluster/node/log.go", "			how = pebble.Sync\n			_ = b.DeleteRange(", "			_ = b.DeleteRange("}},
+			Edits: []Edit{{"cluster/node/log.go", "			how = pebble.Sync\n			_ = b.DeleteRange(entryKey(entries[0]", "			_ = b.DeleteRange(entryKey(entries[0]"}},
 		},
 		{
 			Name: "vote-not-synced", Guarantee: "R6", About: "a vote is written to the log, and not synced",
@@ -62,7 +62,7 @@ func clusters() []Bug {
 		},
 		{
 			Name: "committed-not-raised", Guarantee: "G7", About: "a log that was not told how far it is committed is opened as it is, behind what the store has applied",
-			Edits: []Edit{{"cluster/node/node.go", "n.log.committed(at); err", "n.log.committed(0); err"}},
+			Edits: []Edit{{"cluster/node/node.go", "	return n.log.committed(m.Index)\n", "	return n.log.committed(0)\n"}},
 		},
 		{
 			Name: "settled-when-proposed", Guarantee: "G1", About: "a step is answered when it is proposed",
