@@ -364,20 +364,9 @@ var doors = map[string][]ban{
 		{module + "/engine", "what is drawn becomes steps; a world carries them out"},
 		{module + "/server", "as above"},
 	},
-	"sim/peers": {
-		{module + "/", "it carries messages and holds nodes to what they say; a world tells it what that is"},
-	},
-	"sim/clients": {
-		{module + "/sim/fuzz", "it puts clients into worlds, whoever drives them"},
-		{module + "/engine", "clients know the wire"},
-		{module + "/server", "as above"},
-	},
-	"sim/clusters": {
-		{module + "/sim/repro", "made-up runs do not know of captured ones"},
-		{module + "/engine", "what is drawn becomes steps; a world carries them out"},
-		{module + "/server", "as above"},
-		{module + "/cluster", "as above"},
-	},
+	"sim/peers":    {{module + "/", "it carries messages and holds nodes to what they say; a world tells it what that is"}},
+	"sim/clients":  {{module + "/sim/fuzz", "it puts clients into worlds, whoever drives them"}, {module + "/server", "clients know the wire"}},
+	"sim/clusters": {{module + "/engine", "what is drawn becomes steps; a world carries them out"}, {module + "/cluster", "as above"}},
 	"sim/repro": {
 		{module + "/engine", "what was captured becomes steps; a world carries them out"},
 		{module + "/server", "as above"},

@@ -2,7 +2,10 @@ package planted
 
 // clusters are mistakes of nodes that keep one store: what is planned on, answered, promised and applied when.
 // The seeds that show them have three nodes.
-func clusters() []Bug {
+func clusters() []Bug { return append(led(), stored()...) }
+
+// led are those about who plans, and what is confirmed.
+func led() []Bug {
 	return []Bug{
 		{
 			Name: "plans-before-own-entry", Guarantee: "R3", About: "a node plans as soon as it is elected, and what is committed before need not be applied",
@@ -44,6 +47,12 @@ func clusters() []Bug {
 			Name: "abort-unconfirmed", Guarantee: "R10", About: "who leads in its own eyes says that a transaction is aborted which it does not know",
 			Edits: []Edit{{"server/routes.go", "pb.StatehouseService_Abort_FullMethodName:            leadsNow,", "pb.StatehouseService_Abort_FullMethodName:            leads,"}},
 		},
+	}
+}
+
+// stored are those about what is on disk, and applied when.
+func stored() []Bug {
+	return []Bug{
 		{
 			Name: "promised-before-stored", Guarantee: "R6", About: "a node tells others what it has before that is on its disk",
 			Edits: []Edit{{
@@ -54,7 +63,7 @@ func clusters() []Bug {
 		},
 		{
 			Name: "log-not-synced", Guarantee: "G1", About: "entries are written to the log, and not synced",
-			Edits: []Edit{{"cluster/node/log.go", "			how = pebble.Sync\n			_ = b.DeleteRange(", "			_ = b.DeleteRange("}},
+			Edits: []Edit{{"cluster/node/log.go", "			how = pebble.Sync\n			_ = b.DeleteRange(entryKey(entries[0]", "			_ = b.DeleteRange(entryKey(entries[0]"}},
 		},
 		{
 			Name: "vote-not-synced", Guarantee: "R6", About: "a vote is written to the log, and not synced",
@@ -62,7 +71,7 @@ func clusters() []Bug {
 		},
 		{
 			Name: "committed-not-raised", Guarantee: "G7", About: "a log that was not told how far it is committed is opened as it is, behind what the store has applied",
-			Edits: []Edit{{"cluster/node/node.go", "n.log.committed(at); err", "n.log.committed(0); err"}},
+			Edits: []Edit{{"cluster/node/node.go", "	return n.log.committed(m.Index)\n", "	return n.log.committed(0)\n"}},
 		},
 		{
 			Name: "settled-when-proposed", Guarantee: "G1", About: "a step is answered when it is proposed",

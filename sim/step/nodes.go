@@ -63,6 +63,17 @@ func (s *Step) takeNode(words []string) ([]string, error) {
 	return words, nil
 }
 
+// parseNodes reads what a step names. done: it is one that only worlds of several nodes have, and all of it is read.
+func (s *Step) parseNodes(words []string) (rest []string, done bool, err error) {
+	if rest, err = s.takeNode(words); err != nil {
+		return nil, false, err
+	}
+	if s.Peer != "" || s.Node != "" && s.Verb == Tick || slices.Contains(onlyNodes, s.Verb) {
+		return nil, true, s.nodeStep(rest)
+	}
+	return rest, false, nil
+}
+
 // nodeStep reads what follows the node in a step that only worlds of several have.
 func (s *Step) nodeStep(rest []string) (err error) {
 	switch {

@@ -197,16 +197,11 @@ func parseStep(text string) (s Step, err error) {
 		return s, fmt.Errorf("it is empty")
 	}
 	s.Verb = Verb(words[0])
-	rest, err := s.takeNode(words[1:])
-	if err != nil {
+	rest, done, err := s.parseNodes(words[1:])
+	if done || err != nil {
 		return s, err
 	}
-	if s.Peer != "" || s.Node != "" && s.Verb == Tick {
-		return s, s.nodeStep(rest)
-	}
 	switch s.Verb {
-	case Campaign, Synced, Transfer, Hand, Cut, Skew, Pause, Resume, Wipe:
-		return s, s.nodeStep(rest)
 	case Deliver, Drop, Dup, Again, Reply, Lose, Timeout, Expire, Forge:
 		if len(rest) != 1 {
 			return s, fmt.Errorf("want one client or #call")
