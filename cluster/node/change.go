@@ -211,6 +211,9 @@ func (n *Node) applyVersion(e *raftpb.Entry, body []byte, at engine.SystemChange
 	return n.config.Engine.Keep(at, row(versionName, body))
 }
 
+// Transfer has another member lead, if it can. Whether it does Status tells.
+func (n *Node) Transfer(to uint64) { n.raft.TransferLeader(to) }
+
 // report gives up waiting for those that were sent a mark, in place of entries that the log has no more: they
 // may have what they need, or not have heard of it. They are asked, and sent another if they lack it still.
 func (n *Node) report() {
