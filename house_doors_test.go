@@ -372,9 +372,7 @@ var doors = map[string][]ban{
 		{module + "/server", "as above"},
 		{module + "/client", "what clients asked is in the history"},
 	},
-	"sim/simtest": {
-		{module + "/", "it is what tests of worlds share, whichever they are"},
-	},
+	"sim/simtest": {{module + "/", "it is what tests of worlds share, whichever they are"}},
 	"sim/intent": {
 		{module + "/engine", "what a client's user is told is judged by the log of the run"},
 		{module + "/server", "as above"},
