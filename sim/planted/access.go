@@ -12,12 +12,11 @@ func accesses() []Bug {
 		},
 		{
 			Name: "revoked-until-restart", Guarantee: "G10", About: "a revocation is written, and what is in memory stays until the next start", Unseen: noHistory,
-			Edits: []Edit{{"server/access/manage.go", "	return c.act(ctx, action, details, decide, c.applied)\n", "	if action == \"RevokeAccessKey\" {\n		return c.act(ctx, action, details, decide, nil)\n	}\n	return c.act(ctx, action, details, decide, c.applied)\n"}},
+			Edits: []Edit{{"server/access/manage.go", "	if err := c.reload(); err != nil {\n		c.table", "	if keys, err := readKeys(c.store); err == nil && len(keys) == len(c.table.Load().keys) {\n		return\n	}\n	if err := c.reload(); err != nil {\n		c.table"}},
 		},
 		{
 			Name: "revocation-in-memory", Guarantee: "G10", About: "a revocation holds until the next start: it is not written", Unseen: noHistory,
-			Edits: []Edit{{"server/access/manage.go", "		key.Revoked = now\n		return []engine.SystemChange{key.change()}, nil\n", "		id := key.ID\n		c.table.Store(newTable(slices.DeleteFunc(slices.Clone(c.table.Load().keys), func(k *Key) bool { return k.ID == id })))\n		return nil, nil\n"},
-				{"server/access/manage.go", "	err := c.actOnKeys(ctx, \"RevokeAccessKey\", map", "	err := c.Act(ctx, \"RevokeAccessKey\", map"}},
+			Edits: []Edit{{"server/access/manage.go", "		key.Revoked = now\n		return []engine.SystemChange{key.change()}, nil\n", "		id := key.ID\n		c.table.Store(newTable(slices.DeleteFunc(slices.Clone(c.table.Load().keys), func(k *Key) bool { return k.ID == id })))\n		return nil, nil\n"}},
 		},
 		{
 			Name: "prefix-matches-shorter", Guarantee: "G10", About: "a scope on a prefix covers the namespaces that are the beginning of it, too", Unseen: noHistory,

@@ -67,7 +67,7 @@ func stored() []Bug {
 		},
 		{
 			Name: "vote-not-synced", Guarantee: "R6", About: "a vote is written to the log, and not synced",
-			Edits: []Edit{{"cluster/node/log.go", "				how = pebble.Sync\n			}\n			w.hard = h\n", "			}\n			w.hard = h\n"}},
+			Edits: []Edit{{"cluster/node/log.go", "				how = pebble.Sync\n			}\n			w.hard, said.term", "			}\n			w.hard, said.term"}},
 		},
 		{
 			Name: "committed-not-raised", Guarantee: "G7", About: "a log that was not told how far it is committed is opened as it is, behind what the store has applied",
