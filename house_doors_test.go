@@ -1,7 +1,5 @@
 package statehouse
 
-import "slices"
-
 // doors says which rooms a room may not import, and why. A room that is not
 // here must be added: the map of the house is policy, not a habit.
 var doors = map[string][]ban{
@@ -21,35 +19,6 @@ var doors = map[string][]ban{
 		{"github.com/prometheus", "it says how long things take, whoever keeps count"},
 		{"go.opentelemetry.io", "as above"},
 	},
-	"cluster/node": {
-		{module + "/proto", "members agree on the engine's steps, whatever clients say"},
-		{module + "/server", "as above"},
-		{module + "/client", "as above"},
-		{module + "/history", "it does not know that it is recorded"},
-		{module + "/linearizability", "nor that it is judged"},
-		{module + "/sim", "nor that it is simulated"},
-		{module + "/cmd", "commands are the outermost room"},
-		{"google.golang.org/grpc", "whoever drives it carries its messages"},
-	},
-	"cluster/clustertest": { // node and server it imports: what it is for is to run the real ones
-		{module + "/client", "its tests speak for clients that know of no cluster"},
-		{module + "/sim", "its members run as daemons do"},
-		{module + "/linearizability", "it judges nothing"},
-		{module + "/cmd", "commands are the outermost room"},
-	},
-	"cluster/transport": slices.Concat(ofMembers, []ban{
-		{module + "/engine", "it carries messages, whatever they are about"},
-		{module + "/server", "as above"},
-		{"github.com/cockroachdb/pebble", "as above"},
-	}),
-	"cluster/founding": slices.Concat(ofMembers, []ban{
-		{module + "/server", "it is about directories, and fetches from whatever it is given"},
-		{"google.golang.org/grpc", "as above"},
-		{"go.etcd.io/raft", "there is no log yet"},
-	}),
-	"cluster/member": slices.Concat(ofMembers, []ban{
-		{"github.com/cockroachdb/pebble", "the store is the engine's, the log the node's"},
-	}),
 	"server": {
 		{"github.com/prometheus", "numbers are shown by server/metrics"},
 		{"go.opentelemetry.io", "traces are sent by the daemon"},
@@ -501,7 +470,7 @@ var doors = map[string][]ban{
 		{module + "/proto", "as above"},
 		{"github.com/anishathalye/porcupine", "the search is the other judge's"},
 	},
-	"linearizability/serial/sums": {
+	"linearizability/serial/values": {
 		{module + "/linearizability", "it compares two values, whatever they were answered"},
 		{module + "/engine", "the judge shares no code with the judged: how values are edited least of all"},
 		{module + "/server", "as above"},

@@ -1,10 +1,10 @@
 package serial
 
 import (
-	"encoding/json"
 	"strings"
 
 	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/serial/values"
 )
 
 // Values may be bytes. Whoever asks for them as such is shown what was written. Others are shown an object,
@@ -35,27 +35,7 @@ func (f *facts) sameValue(g *facts) bool {
 	case x == y:
 		return f.value == g.value
 	case x == knowsValue:
-		return asObject(f.value) == g.value
+		return values.AsObject(f.value) == g.value
 	}
-	return f.value == asObject(g.value)
-}
-
-// asObject is bytes as they are shown to readers who know none; what is no bytes is shown as it is.
-func asObject(value string) string {
-	contentType, data, is := history.AsBytes(value)
-	if !is {
-		return value
-	}
-	object := struct {
-		Data []byte `json:"$bytes"`
-		Type string `json:"$content_type"`
-	}{data, contentType}
-	if object.Data == nil {
-		object.Data = []byte{}
-	}
-	text, err := json.Marshal(object)
-	if err != nil {
-		return value
-	}
-	return history.Normal(string(text))
+	return f.value == values.AsObject(g.value)
 }

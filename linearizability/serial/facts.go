@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"statehouse.dev/statehouse/linearizability/serial/sums"
+	"statehouse.dev/statehouse/linearizability/serial/values"
 )
 
 // facts are what is known of a key's state. With the log that is all of it; without, it begins
@@ -68,7 +68,7 @@ func expects(version uint64) facts {
 // answered does not follow.
 func (e *effect) on(before facts) (facts, bool) {
 	after := e.facts
-	if e.delta != "" && before.known&knowsExists != 0 && (!before.exists || before.known&knowsValue != 0) && !sums.Follow(before.value, before.exists, after.value, e.pointer, e.delta) {
+	if e.delta != "" && before.known&knowsExists != 0 && (!before.exists || before.known&knowsValue != 0) && !values.Follow(before.value, before.exists, after.value, e.pointer, e.delta) {
 		return before, false
 	}
 	switch {

@@ -1,6 +1,6 @@
-// Package sums tells for the second judge whether an increment can have made one value of another. It knows
-// no log and no answer, and shares nothing with the first judge.
-package sums
+// Package values knows for the second judge what can have become of a value, and how readers are shown it. It
+// knows no log and no answer, and shares nothing with the first judge.
+package values
 
 import (
 	"encoding/json"
