@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"fmt"
 	"testing"
 	"time"
 )
@@ -96,38 +95,5 @@ func TestRenewalThatCannotRead(t *testing.T) {
 	}
 	if after, err := renew(); err != nil || after[0].Lost || after[0].Deadline.Before(before[0].Deadline) {
 		t.Errorf("%+v, %v", after, err)
-	}
-}
-
-// TestRestoreAfterItsLook: what was committed after the request had looked at what a restore comes to is restored, too.
-func TestRestoreAfterItsLook(t *testing.T) {
-	r := newListingRig(t)
-	n := 0
-	write := func(key, value string) {
-		n++
-		w := Write{Name: RecordName{"default", "a", key}, Value: []byte(value)}
-		if _, err := r.Transact(t.Context(), TxnID(fmt.Sprint("w", n)), []Write{w}, Conditions{}); err != nil && !r.leave {
-			t.Fatal(err)
-		}
-	}
-	for _, key := range []string{"x", "y", "z"} {
-		write(key, `{"n":1}`)
-	}
-	then := r.Published()
-	write("x", `{"n":2}`)
-	write("z", `{"n":2}`)
-	write("z", `{"n":1}`) // as it was
-	r.leave = true
-	write("y", `{"n":2}`) // which the writer has before the restore, and the look does not
-	r.leave = false
-	got, err := r.Transact(t.Context(), "restore", []Write{evalOf("a", "", RestoreTo{At: At{CommitTS: &then}})}, Conditions{})
-	if err != nil || got.Results[0].Keys != 2 {
-		t.Fatalf("%+v, %v", got, err)
-	}
-	for key, version := range map[string]Version{"x": 3, "y": 3, "z": 3} { // each by itself
-		rec, err := r.GetVersion(RecordName{"default", "a", key}, version)
-		if err != nil || string(rec.Value) != `{"n":1}` {
-			t.Errorf("%s is %s in version %d, %v", key, rec.Value, version, err)
-		}
 	}
 }

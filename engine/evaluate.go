@@ -61,7 +61,7 @@ type askedOp struct {
 	partOp
 	eval Evaluation // nil: a plain write
 	then *thenLook  // of a restore that is to be an act
-	look look       // before the writer has it, of an operation on many keys
+	look look       // before the writer has it, of a delete of many
 }
 
 // errNextStep says that a proposal cannot be evaluated in this step, and must be planned again in the

@@ -5,22 +5,15 @@ import (
 	"errors"
 )
 
-// Whether a delete or a restore comes to more keys than a transaction may change is found out by looking at as many
+// Whether a delete comes to more keys than a transaction may change is found out by looking at as many
 // keys, while whoever waits for the writer waits. So the request's goroutine looks at them before: if there are
-// so many that what is committed meanwhile cannot matter, the writer looks at none. Of a restore it is told, too,
-// which keys were not as they were then, and what they were: it has to look only at what was changed since.
+// so many that what is committed meanwhile cannot matter, the writer looks at none.
 
 // look is what an operation on many keys came to, had it been at a commit.
 type look struct {
 	at CommitTS
-	// keys exist, or are not as they were then; seen were looked at. Both stop at somewhat more than makes it an
-	// act.
+	// keys exist, or seen were written at all. Both stop at somewhat more than makes it an act.
 	keys, seen int
-	// differ, of a restore, are the keys that are not as they were then, with the state that they had, if whole says
-	// that these are all. Their values have bytes.
-	differ map[string]Record
-	bytes  int
-	whole  bool
 }
 
 // spareKeys is how many keys may change, and spareEvents in how many commits, before a look is worth
@@ -30,21 +23,29 @@ const (
 	spareEvents = 64
 )
 
-// lookAhead looks at what the deletes and restores of p come to. It answers errGivenUp when ctx ends before that.
+// lookAhead looks at what the deletes of p come to. It answers errGivenUp when ctx ends before that.
 func (e *Engine) lookAhead(ctx context.Context, p *proposal) error {
 	for i := range p.asked {
 		op := &p.asked[i]
-		l := look{at: e.Published()}
-		var err error
-		switch r := op.eval.(type) {
-		case DeletePrefix:
-			err = e.lookAtKeys(ctx, op, &l)
-		case RestoreTo:
-			err = e.lookSince(ctx, op, r.to, &l)
-		default:
+		if _, is := op.eval.(DeletePrefix); !is {
 			continue
 		}
-		switch {
+		most := e.opts.deletedKeys()
+		l := look{at: e.Published()}
+		c, err := Snapshot{e: e, ts: l.at, ctx: ctx}.cursor(&ScanOptions{Agent: op.name.AgentName(), Prefix: op.name.Key, KeysOnly: true})
+		if err != nil {
+			return e.noted(err)
+		}
+		for l.keys <= most+spareKeys && l.seen <= 2*most+spareKeys {
+			exists, ok := c.step()
+			if !ok {
+				break
+			}
+			if l.seen++; exists {
+				l.keys++
+			}
+		}
+		switch err := c.rows.close(); {
 		case ctx.Err() != nil:
 			return errGivenUp
 		case errors.Is(err, ErrDataLoss):
@@ -56,107 +57,11 @@ func (e *Engine) lookAhead(ctx context.Context, p *proposal) error {
 	return nil
 }
 
-// lookAtKeys counts the keys that a delete is about.
-func (e *Engine) lookAtKeys(ctx context.Context, op *askedOp, l *look) error {
-	most := e.opts.deletedKeys()
-	return e.keysOf(ctx, op, l.at, func(_ string, exists bool) (bool, error) {
-		if l.seen++; exists {
-			l.keys++
-		}
-		return l.keys <= most+spareKeys && l.seen <= 2*most+spareKeys, nil
-	})
-}
-
-// keysOf visits the keys that an operation is about and that were written by then, until visit answers false.
-func (e *Engine) keysOf(ctx context.Context, op *askedOp, at CommitTS, visit func(key string, exists bool) (more bool, err error)) error {
-	c, err := Snapshot{e: e, ts: at, ctx: ctx}.cursor(&ScanOptions{Agent: op.name.AgentName(), Prefix: op.name.Key, KeysOnly: true})
-	if err != nil {
-		return err
-	}
-	for more := true; more && err == nil; {
-		exists, ok := c.step()
-		if !ok {
-			break
-		}
-		more, err = visit(c.rec.Name.Key, exists)
-	}
-	return errors.Join(err, c.rows.close())
-}
-
-// lookSince looks at what commits after a restore's have changed, and whether it is as it was then.
-func (e *Engine) lookSince(ctx context.Context, op *askedOp, to CommitTS, l *look) error {
-	most, seen := e.opts.deletedKeys(), 2*e.opts.Limits.TxnOps+spareKeys
-	changed := make(map[string]bool)
-	l.differ = make(map[string]Record)
-	differs := func(key string) (more bool, err error) {
-		if changed[key] {
-			return true, nil
-		}
-		changed[key] = true
-		then, same, err := e.asThen(ctx, RecordName{op.name.Namespace, op.name.Agent, key}, to, l.at)
-		if err == nil && !same {
-			l.keys++
-			l.bytes += len(then.Value)
-			l.differ[key] = then
-		}
-		return l.keys <= most+spareKeys && l.bytes <= 2*e.opts.Limits.TxnBytes, err
-	}
-	acted, err := false, error(nil)
-	more := true
-	whole, read := e.state.events(op.name.AgentName(), to, l.at, func(_ CommitTS, ev *eventRow) bool {
-		l.seen += 1 + len(ev.ops)
-		_, acted = ev.fields.get(fieldAct)
-		for i := 0; i < len(ev.ops) && more && err == nil && !acted; i++ {
-			if key := ev.ops[i].key; op.isAbout(key) {
-				more, err = differs(key)
-			}
-		}
-		return l.seen <= seen && more && err == nil && !acted
-	})
-	if l.whole = whole && read == nil && err == nil; !acted || err != nil || read != nil {
-		return errors.Join(err, read)
-	}
-	l.seen = 0 // an act changed any number of keys, or then the agent did not exist
-	l.whole = true
-	return e.keysOf(ctx, op, l.at, func(key string, _ bool) (more bool, err error) {
-		l.seen++
-		more, err = differs(key)
-		l.whole = more && err == nil && l.seen <= seen
-		return l.whole, err
-	})
-}
-
-// asThen is a record as it was after one commit, and whether it is so after another one.
-func (e *Engine) asThen(ctx context.Context, n RecordName, to, at CommitTS) (then Record, same bool, err error) {
-	if err := endOf(ctx); err != nil {
-		return then, false, err
-	}
-	prefix := recordPrefix(n)
-	if then, err = (Snapshot{e: e, ts: to, ctx: ctx}).get(n, prefix); err != nil {
-		return then, false, err
-	}
-	now, err := Snapshot{e: e, ts: at, ctx: ctx}.get(n, prefix)
-	whole := !then.Erased && !then.Pruned && !now.Erased && !now.Pruned
-	return then, err == nil && then.Exists == now.Exists && (!now.Exists || whole && string(then.Value) == string(now.Value)), err
-}
-
-// lookedUp is what a key becomes by a restore, as was found out before; not known: it has to be looked up. stale are the
-// keys that may have changed since.
-func (v *evaluation) lookedUp(op *askedOp, key string, stale map[string]bool) (change *partOp, known bool) {
-	then, known := op.look.differ[key]
-	if !known || stale[key] || then.Erased || then.Pruned {
-		return nil, false
-	}
-	change = &partOp{value: then.Value}
-	change.key, change.tombstone = key, !then.Exists
-	return change, true
-}
-
-// many reports whether a look before leaves no doubt that an operation comes to more keys than a transaction may
-// change, or to more than that are looked at.
-func (v *evaluation) many(op *askedOp, most, seen int) (bool, error) {
-	l, a := op.look, op.name.AgentName()
-	if l.keys <= most && l.seen <= seen {
+// many reports whether a look before leaves no doubt that a delete comes to more keys than a transaction may
+// change.
+func (v *evaluation) many(op *askedOp) (bool, error) {
+	l, most, a := op.look, v.pl.deletedKeys, op.name.AgentName()
+	if l.keys <= most && l.seen <= 2*most {
 		return false, nil
 	}
 	if err := v.shown(a); err != nil {
@@ -172,5 +77,5 @@ func (v *evaluation) many(op *askedOp, most, seen int) (bool, error) {
 		return changed < spareKeys && events < spareEvents
 	})
 	v.pl.evaluated.keys += events
-	return changed < spareKeys && events < spareEvents && (l.keys-changed > most || l.seen-changed > seen), err
+	return changed < spareKeys && events < spareEvents && (l.keys-changed > most || l.seen-changed > 2*most), err
 }

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"encoding/binary"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,7 +102,7 @@ func (x *results) under(op *askedOp) OpResult {
 }
 
 func (DeletePrefix) evaluate(v *evaluation, op *askedOp) error {
-	if many, err := v.many(op, v.pl.deletedKeys, 2*v.pl.deletedKeys); err != nil {
+	if many, err := v.many(op); err != nil {
 		return err
 	} else if many {
 		return v.act(op, &rangeAct{})
@@ -149,7 +148,7 @@ func (v *evaluation) keysUnder(op *askedOp, all bool, most int) (keys []string, 
 			continue
 		}
 		for j := range v.parts[i].ops {
-			if key := v.parts[i].ops[j].key; op.isAbout(key) {
+			if key := v.parts[i].ops[j].key; strings.HasPrefix(key, op.name.Key) && !hidden(key) {
 				keys = append(keys, key)
 			}
 		}
@@ -172,14 +171,7 @@ func (r RestoreTo) evaluate(v *evaluation, op *askedOp) error {
 		return v.restoreAct(op, r.to)
 	}
 	alone := v.namedBy(a) == 1 // else it can be no act
-	if alone {
-		if many, err := v.many(op, v.pl.deletedKeys, 2*v.pl.limits.TxnOps); err != nil {
-			return err
-		} else if many {
-			return v.restoreAct(op, r.to)
-		}
-	}
-	keys, stale, tooMany, err := v.changedSince(op, r.to)
+	keys, tooMany, err := v.changedSince(op, r.to)
 	switch {
 	case err != nil:
 		return err
@@ -191,11 +183,9 @@ func (r RestoreTo) evaluate(v *evaluation, op *askedOp) error {
 	var changes []partOp
 	bytes := v.bytes
 	for _, key := range keys {
-		change, known := v.lookedUp(op, key, stale)
-		if !known {
-			if change, err = v.restored(RecordName{a.Namespace, a.Agent, key}, r.to); err != nil {
-				return err
-			}
+		change, err := v.restored(RecordName{a.Namespace, a.Agent, key}, r.to)
+		if err != nil {
+			return err
 		}
 		if change == nil {
 			continue
@@ -212,38 +202,20 @@ func (r RestoreTo) evaluate(v *evaluation, op *askedOp) error {
 	return nil
 }
 
-// isAbout reports whether an operation on many keys is about a key.
-func (op *askedOp) isAbout(key string) bool {
-	return key != "" && strings.HasPrefix(key, op.name.Key) && !hidden(key)
-}
-
 // changedSince are the keys that an operation is about and that a commit after ts, or an operation
-// before, has changed. Of those up to a look before, it has only those that are not as they were; stale are the others,
-// or all if values may have gone since.
-func (v *evaluation) changedSince(op *askedOp, ts CommitTS) (keys []string, stale map[string]bool, tooMany, err error) {
+// before, has changed.
+func (v *evaluation) changedSince(op *askedOp, ts CommitTS) (keys []string, tooMany, err error) {
 	a, most := op.name.AgentName(), v.pl.limits.TxnOps
 	if err := v.shown(a); err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	looked, acted, then, may := 0, false, 0, false
-	if l := &op.look; l.whole {
-		if v.pl.gone != nil {
-			if may, _, err = v.pl.gone(a, ts); err != nil {
-				return nil, nil, nil, err
-			}
-		}
-		keys, ts = slices.Sorted(maps.Keys(l.differ)), l.at
-		then = len(keys)
-	}
-	if may {
-		then = 0
-	}
+	looked, acted := 0, false
 	whole, err := v.pl.state.events(a, ts, v.pl.shown(), func(_ CommitTS, ev *eventRow) bool {
 		looked += 1 + len(ev.ops)
 		_, act := ev.fields.get(fieldAct)
 		acted = acted || act
 		for i := range ev.ops {
-			if key := ev.ops[i].key; op.isAbout(key) {
+			if key := ev.ops[i].key; key != "" && strings.HasPrefix(key, op.name.Key) && !hidden(key) {
 				keys = append(keys, key)
 			}
 		}
@@ -252,33 +224,23 @@ func (v *evaluation) changedSince(op *askedOp, ts CommitTS) (keys []string, stal
 	v.pl.evaluated.keys += looked
 	switch {
 	case err != nil:
-		return nil, nil, nil, err
+		return nil, nil, err
 	case acted: // of any number of keys, or then it did not exist
-		keys, tooMany, err = v.keysUnder(op, true, most)
-		return keys, setOf(keys), tooMany, err
+		return v.keysUnder(op, true, most)
 	case !whole:
-		return nil, nil, tooManyKeys(op, "changes that one operation looks at", 2*most), nil
+		return nil, tooManyKeys(op, "changes that one operation looks at", 2*most), nil
 	}
 	for i := range v.parts {
 		if v.parts[i].agent == a {
 			for j := range v.parts[i].ops {
-				if key := v.parts[i].ops[j].key; op.isAbout(key) {
+				if key := v.parts[i].ops[j].key; strings.HasPrefix(key, op.name.Key) && !hidden(key) {
 					keys = append(keys, key)
 				}
 			}
 		}
 	}
-	stale = setOf(keys[then:])
 	slices.Sort(keys)
-	return slices.Compact(keys), stale, nil, nil
-}
-
-func setOf(keys []string) map[string]bool {
-	set := make(map[string]bool, len(keys))
-	for _, key := range keys {
-		set[key] = true
-	}
-	return set
+	return slices.Compact(keys), nil, nil
 }
 
 // restored is what a key becomes by a restore to a commit; nil: it is as it was then.

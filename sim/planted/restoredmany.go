@@ -49,10 +49,6 @@ func restoredMany() []Bug {
 			Edits: []Edit{{"engine/rangegone.go", "	if err != nil || !may {\n", "	if err != nil || !may || took >= 0 {\n"}},
 		},
 		{
-			Name: "restore-as-of-its-look", Guarantee: "G3", About: "a restore leaves what was committed after its request had looked at what it comes to", Tests: "./engine ^TestRestoreAfterItsLook$",
-			Edits: []Edit{{"engine/rangeops.go", "slices.Sorted(maps.Keys(l.differ)), l.at\n", "slices.Sorted(maps.Keys(l.differ)), max(l.at, v.pl.shown())\n"}},
-		},
-		{
 			Name: "restore-ends-wake-ups", Guarantee: "G5", About: "a record whose value a restore of very many keys brought back is due no more", Tests: "./engine ^TestRestoreVeryManyEndsHolds$",
 			Edits: []Edit{{"engine/rangeplan.go", "change == nil || !change.tombstone {\n", "change == nil {\n"}},
 		},
