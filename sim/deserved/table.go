@@ -121,8 +121,8 @@ func init() {
 			return unless(w.Errors > 0, "no operation of the disk failed meanwhile")
 		},
 		"DATA_LOSS": dataLoss,
-		// What no world brings about yet.
-		"OUT_OF_RANGE": never, "ERASED": never,
+		// What no world of one daemon brings about.
+		"OUT_OF_RANGE": never, "ERASED": never, "NOT_LEADER": never,
 		// Leases and what is evaluated: whether it was so, the judges of the state decide.
 		"LEASE_HELD": func(_ *Judge, _ *txn, r *Request, _ *history.Refusal, _ *World) string {
 			return unless(asks(r, history.Acquire), "it acquires no lease")
