@@ -19,7 +19,7 @@ type Request struct {
 	Began   uint64 // the last commit that could be read when it arrived
 	Begun   string // of a begin that was answered: the id
 	Timeout time.Duration
-	Arrival time.Time // of a transact with a timeout
+	Arrival time.Time
 	// Of a request that says more than In has:
 	Bad        []string // fields that break a rule
 	Strict     bool     // a Struct is to be exact
@@ -226,9 +226,13 @@ func (j *Judge) Accepted(r *Request, w *World) (reason string) {
 		reason = "it is about a commit that has not happened"
 	}
 	nothing := r.Kind == history.BatchGet && len(r.In.Names) == 0 // no transaction is looked at for it
+	done := w.Now                                                 // at the latest
+	if r.InSession {
+		done = r.Arrival // or at any time since
+	}
 	inTxn := !nothing && r.In.TxnID != "" && r.Kind != history.Transact && r.Kind != history.GetTxn && r.Kind != history.Abort
 	switch {
-	case reason == "" && inTxn && r.Kind != history.Commit && j.here(t) && !w.Now.Before(t.deadline):
+	case reason == "" && inTxn && r.Kind != history.Commit && j.here(t) && !done.Before(t.deadline):
 		reason = "the transaction's timeout had passed"
 	case reason == "" && inTxn && !j.here(t) && r.Kind != history.Commit:
 		reason = "the transaction was not begun in this process of the daemon"
