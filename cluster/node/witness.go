@@ -17,7 +17,10 @@ import (
 // and what it says is still true: a log only grows, but for entries that others take the place of. Before
 // that it is made to say nothing of entries, durably.
 //
-//	two slots, each at a multiple of 4,096: 8 bytes turn · term · vote · index and term of the last entry · 4 bytes CRC-32C
+//	three slots, each at a multiple of 4,096: 8 bytes turn · term · vote · index and term of the last entry · 4 bytes CRC-32C
+//
+// The first is written by what is synced alone, and while the others are on disk: a crash may tear both of those that
+// are written in turn, since neither is synced.
 type witness struct {
 	file vfs.File
 	turn uint64
@@ -32,6 +35,7 @@ type claim struct {
 
 const (
 	witnessName = "witness"
+	slots       = 3
 	slotStride  = 4096
 	slotSize    = 5*8 + 4
 )
@@ -64,9 +68,9 @@ func openWitness(fs vfs.FS, dir string, isNew bool) (_ *witness, err error) {
 	return w, nil
 }
 
-// read reads the newest slot that is whole. One may not be: a crash may have torn it.
+// read reads the newest slot that is whole. Some may not be: a crash may have torn them.
 func (w *witness) read(path string) error {
-	for i := range int64(2) {
+	for i := range int64(slots) {
 		b := make([]byte, slotSize)
 		if _, err := w.file.ReadAt(b, i*slotStride); err != nil && !errors.Is(err, io.EOF) {
 			return err
@@ -80,20 +84,24 @@ func (w *witness) read(path string) error {
 		}
 	}
 	if w.turn == 0 {
-		return fmt.Errorf("%w: neither slot of its witness %s can be read", ErrLostEnd, path)
+		return fmt.Errorf("%w: no slot of its witness %s can be read", ErrLostEnd, path)
 	}
 	return nil
 }
 
-// lower has both slots say the same, durably: whichever is found, nothing older is.
+// lower has all slots say the same, durably: whichever is found, nothing older is.
 func (w *witness) lower(c claim) error {
-	return errors.Join(w.say(c), w.say(c), w.file.Sync())
+	if err := errors.Join(w.say(c), w.say(c), w.file.Sync()); err != nil {
+		return err
+	}
+	_, err := w.file.WriteAt(c.slot(w.turn), 0)
+	return errors.Join(err, w.file.Sync())
 }
 
 func (w *witness) say(c claim) error {
 	w.claim = c
 	w.turn++
-	_, err := w.file.WriteAt(c.slot(w.turn), int64(w.turn%2)*slotStride)
+	_, err := w.file.WriteAt(c.slot(w.turn), (1+int64(w.turn%(slots-1)))*slotStride)
 	return err
 }
 
