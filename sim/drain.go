@@ -26,8 +26,9 @@ type drain struct {
 
 var _ server.Host = (*drain)(nil)
 
-// beginDrain asks the process to stop.
+// beginDrain asks the process to stop. One that stands still hears of it when it goes on, which it does here.
 func (w *World) beginDrain() {
+	w.paused = false
 	d := &drain{w: w, p: w.process, began: w.rec.events}
 	d.task = sched.Spawn(func(*sched.Task) { d.p.service.Shutdown(d) })
 	w.process.drain = d
