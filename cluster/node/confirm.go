@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -77,7 +78,7 @@ func (n *Node) ask() {
 		return
 	}
 	c.asked = max(c.now, 1)
-	n.raft.ReadIndex(c.id[:])
+	n.raft.ReadIndex(bytes.Clone(c.id[:])) // raft keeps it, and the next is made in the same place
 }
 
 // answered takes the answers to rounds.
