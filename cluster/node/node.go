@@ -205,6 +205,12 @@ func (n *Node) Receive(m *raftpb.Message) {
 		if m.GetType() == raftpb.MsgSnap && !n.markCame(m) {
 			return
 		}
+	case raftpb.MsgAppResp:
+		// So a member answers a leader of an earlier term, to tell it of a later one. The leader of that one
+		// would take it for a log that has nothing, which no member's is, and send a copy of the store.
+		if s := n.raft.BasicStatus(); m.GetIndex() == 0 && !m.GetReject() && s.RaftState == raft.StateLeader && s.GetTerm() == m.GetTerm() {
+			return
+		}
 	}
 	n.step(m)
 }
