@@ -28,15 +28,14 @@ type Judge struct {
 	planners  map[uint64]int      // by term
 	firsts    map[uint64]uint64   // the first entry of a term, as its leader sent it
 	hashes    map[uint64][32]byte // by commit
-	published uint64              // by any node
+	published map[uint64]uint64   // the last commit that any node had published in a term
 	told      map[string]bool
 }
 
 // judged is what there is to know of a node.
 type judged struct {
 	Seen
-	running bool
-	heard   []int64 // by peer: when what was heard of it last was sent
+	heard []int64 // by peer: when what was heard of it last was sent
 	// What it told others: its term, for whom it voted in a term, and up to which entry it has the log of a
 	// term.
 	term    uint64
@@ -58,7 +57,7 @@ type Seen struct {
 
 // NewJudge makes a judge of so many nodes.
 func NewJudge(nodes int, violate func(invariant, check, sentence string)) *Judge {
-	j := &Judge{Violate: violate, nodes: make([]judged, nodes), planners: make(map[uint64]int), firsts: make(map[uint64]uint64), hashes: make(map[uint64][32]byte), told: make(map[string]bool)}
+	j := &Judge{Violate: violate, nodes: make([]judged, nodes), planners: make(map[uint64]int), firsts: make(map[uint64]uint64), hashes: make(map[uint64][32]byte), published: make(map[uint64]uint64), told: make(map[string]bool)}
 	for i := range j.nodes {
 		j.nodes[i].heard = make([]int64, nodes)
 		j.nodes[i].votes, j.nodes[i].matches = make(map[uint64]uint64), make(map[uint64]uint64)
@@ -97,7 +96,7 @@ func (j *Judge) See(s Seen) {
 	if s.Leads {
 		j.leads(&s, !before.Leads || before.Term != s.Term)
 	}
-	j.published = max(j.published, s.Published)
+	j.published[s.Term] = max(j.published[s.Term], s.Published)
 }
 
 // leads holds who plans to what it must know and be.
@@ -112,8 +111,14 @@ func (j *Judge) leads(s *Seen, since bool) {
 	if first, sent := j.firsts[s.Term]; sent && s.Applied < first {
 		j.broken("R3", "plans-early", "n%d plans in term %d, has applied entry %d, and the first of its term is %d", s.Node, s.Term, s.Applied, first)
 	}
-	if s.Head < j.published {
-		j.broken("R4", "plans-on-less", "n%d plans on commit %d, and commit %d was published", s.Node, s.Head, j.published)
+	var published uint64                // as far as it must know: who was deposed and has not heard of it may begin, to no avail
+	for term, ts := range j.published { // a maximum: any order
+		if term <= s.Term {
+			published = max(published, ts)
+		}
+	}
+	if s.Head < published {
+		j.broken("R4", "plans-on-less", "n%d plans on commit %d, and commit %d was published", s.Node, s.Head, published)
 	}
 }
 
