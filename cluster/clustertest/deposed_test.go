@@ -43,7 +43,9 @@ func depose(t *testing.T) *deposed {
 // cannot know.
 func unanswered(t *testing.T, what string, err error) {
 	t.Helper()
-	if d := detailOf(err); err == nil || d.GetCode() != pb.ErrorCode_UNKNOWN && d.GetExactCode() != pb.ErrorCode_NOT_LEADER {
+	d := detailOf(err)
+	unknown := d.GetCode() == pb.ErrorCode_UNKNOWN || d.GetCode() == pb.ErrorCode_OUTCOME_UNKNOWN // its time is over
+	if err == nil || !unknown && d.GetExactCode() != pb.ErrorCode_NOT_LEADER {
 		t.Errorf("%s is answered: %v %v", what, err, d)
 	}
 }

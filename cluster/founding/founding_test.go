@@ -46,15 +46,19 @@ func ok(t *testing.T, err error) {
 func founded(t *testing.T) (vfs.FS, *founding.Identity) {
 	t.Helper()
 	fs := vfs.NewMem()
-	e, err := engine.Open(env(fs), options())
+	var e *engine.Engine
+	stepping := env(fs)
+	stepping.Await = func(_ context.Context, answered <-chan struct{}) error { // who waits steps
+		e.Step()
+		<-answered
+		return nil
+	}
+	var err error
+	e, err = engine.Open(stepping, options())
 	ok(t, err)
 	for i := range 20 {
-		go func() {
-			_, _ = e.Transact(context.Background(), engine.TxnID(fmt.Sprint("t", i)), []engine.Write{{Name: engine.RecordName{Agent: "a", Key: fmt.Sprint(i)}, Value: []byte(`{"n":1}`)}}, engine.Conditions{})
-		}()
-	}
-	for e.Published() < 20 {
-		e.Step()
+		_, err := e.Transact(context.Background(), engine.TxnID(fmt.Sprint("t", i)), []engine.Write{{Name: engine.RecordName{Agent: "a", Key: fmt.Sprint(i)}, Value: []byte(`{"n":1}`)}}, engine.Conditions{})
+		ok(t, err)
 	}
 	ok(t, e.Close())
 	id, err := founding.Found(env(fs), options(), members, "a:1")
