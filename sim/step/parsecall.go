@@ -259,6 +259,9 @@ func (p *parser) transact(in *history.Input) {
 				in.Metadata = make(map[string]string)
 			}
 			in.Metadata[p.unescape(k)] = p.unescape(v)
+		case "native":
+			p.next()
+			in.Native = true
 		default:
 			op, evaluated := opOfWord(p.peek())
 			if !evaluated {

@@ -143,6 +143,7 @@ func (p *printer) transact(in *history.Input) {
 		p.word("meta")
 		p.word(escape(k) + "=" + escape(in.Metadata[k]))
 	}
+	p.flag("native", in.Native)
 }
 
 func (p *printer) options(in *history.Input) {
