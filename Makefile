@@ -70,7 +70,7 @@ soak: build
 python:
 	python/ci.sh
 
-# The inspector in a browser is looked at by "make race" already, where there is one; here axe-core, which
+# The inspector is looked at in a browser by "make race" already, where there is one; here axe-core, which
 # comes from npm, looks for barriers.
 ui:
 	if command -v npm >/dev/null; then npm ci --prefix ui/test --ignore-scripts --no-audit --no-fund; fi

@@ -26,6 +26,8 @@ type rig struct {
 	token   string
 	n       int
 	skew    atomic.Int64 // of the store's clock, in nanoseconds
+	asked   atomic.Int64 // requests of pages
+	told    atomic.Int64 // bytes that answered them
 }
 
 // inMemory is where a store is that is not on disk.
@@ -54,7 +56,7 @@ func newRig(t *testing.T, change ...func(*server.Config)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	front, err := web.New(web.Config{Listeners: []net.Listener{l}, Backend: s.Handler()})
+	front, err := web.New(web.Config{Listeners: []net.Listener{l}, Backend: r.counted(s.Handler())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +76,26 @@ func newRig(t *testing.T, change ...func(*server.Config)) *rig {
 	r.url, r.service = "http://"+l.Addr().String(), s
 	return r
 }
+
+// counted counts what pages ask of a daemon and are told.
+func (r *rig) counted(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		r.asked.Add(1)
+		h.ServeHTTP(&countedAnswer{w, &r.told}, req)
+	})
+}
+
+type countedAnswer struct {
+	http.ResponseWriter
+	told *atomic.Int64
+}
+
+func (a *countedAnswer) Write(p []byte) (int, error) {
+	a.told.Add(int64(len(p)))
+	return a.ResponseWriter.Write(p)
+}
+
+func (a *countedAnswer) Flush() { a.ResponseWriter.(http.Flusher).Flush() }
 
 // commit commits operations, as JSON, with metadata.
 func (r *rig) commit(metadata string, operations ...string) {
