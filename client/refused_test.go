@@ -169,7 +169,7 @@ func TestRefused(t *testing.T) {
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			c, refuse := throughDoor(t, d)
 			tries := refuse(c)
@@ -189,7 +189,7 @@ func TestRefused(t *testing.T) {
 		"Write":    func(ctx context.Context, t *client.Txn) error { return t.Write(ctx, "txn", "k", []byte(`{}`)) },
 	} {
 		t.Run("Txn."+what, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			c, refuse := throughDoor(t, d)
 			txn, err := c.BeginHeld(ctx, 0)

@@ -114,7 +114,7 @@ func TestCursorsAfterRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := func(q client.WatchQuery) (client.Event, error) {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		for ev, err := range c.Watch(ctx, q) {
 			return ev, err

@@ -18,7 +18,7 @@ const (
 	storeDir = "/store"
 	raftDir  = "/raft"
 	tick     = 20 * time.Millisecond
-	patience = 30 * time.Second
+	patience = 2 * time.Minute
 )
 
 // Options change what is run. The zero value is three members.

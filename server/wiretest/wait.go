@@ -9,7 +9,7 @@ import (
 
 // Patience is how long anything may take that a test waits for. It is only ever spent when
 // something is wrong.
-const Patience = 30 * time.Second
+const Patience = 2 * time.Minute
 
 // ErrNotYet is for checks that have nothing to say but that.
 var ErrNotYet = errors.New("not yet")
