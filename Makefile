@@ -42,13 +42,13 @@ check:
 
 # Everything runs under the race detector, but for what has nothing for it to see and would take
 # ten times as long: packages of one goroutine (.ci/packages); enumerations of runs (engine) and
-# megabytes of one client (server), which skip it; and a daemon that is a process of its own.
+# megabytes of one client (server), which skip it; and what is a process of its own.
 # Those run without it. The worlds of the simulator are for one thread, too: "make sim" runs
 # them and the simulator's program. "make check" has vetted all before, and vet would go through
 # every dependency a second time, as the detector builds it.
 race:
 	go test -race -tags $(TAGS) -vet=off -timeout 20m $$(.ci/packages raced)
-	go test -tags $(TAGS) -vet=off ./cmd/statehoused ./engine ./server $$(.ci/packages serial | grep -v ^./sim)
+	go test -tags $(TAGS) -vet=off ./cmd/statehoused ./engine ./server $$(.ci/packages apart) $$(.ci/packages serial | grep -v ^./sim)
 
 # The simulator: scenarios, seeds, planted bugs. What it writes of a failure is in
 # sim-failures/.

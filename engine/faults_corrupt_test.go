@@ -215,6 +215,7 @@ func TestReadFaults(t *testing.T) {
 // TestCorruptTables flips a bit on the medium, and asks for one record in every way
 // there is. Each answers what was committed or that there is damage.
 func TestCorruptTables(t *testing.T) {
+	simtest.Serial(t)
 	base, s, table := inTables(t)
 	last := s.attempts[len(s.attempts)-1]
 	target := s.model(len(s.attempts)).records[last.writes[0].Name]

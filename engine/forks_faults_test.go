@@ -8,6 +8,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/simtest"
 )
 
 // forkedStore is a store in tables, with a fork that has nothing of its own yet.
@@ -31,6 +32,7 @@ func forkedStore(t *testing.T, keys int) *simdisk.Disk {
 // TestForksAndReadFaults: what cannot be read for a moment is not taken for what is not there. So nothing is erased
 // of which a fork has something, and a fork is not said to be whole that is not.
 func TestForksAndReadFaults(t *testing.T) {
+	simtest.Serial(t)
 	const keys = 40
 	base := forkedStore(t, keys)
 	refused, failed := 0, 0

@@ -9,6 +9,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/simtest"
 )
 
 // inOneStep has requests planned in one step, in their order.
@@ -92,6 +93,7 @@ func TestForkOfWhatWasLookedFor(t *testing.T) {
 
 // TestForkOfManyIsCopied: what takes many pieces to copy is whole only after the last.
 func TestForkOfManyIsCopied(t *testing.T) {
+	simtest.Serial(t)
 	d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})
 	p := openOn(t, d, &rigClock{})
 	const keys = 2000

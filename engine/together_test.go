@@ -306,6 +306,7 @@ func TestTogether(t *testing.T) {
 
 // TestTogetherAfterMigration: a store of the format before does all of it, too.
 func TestTogetherAfterMigration(t *testing.T) {
+	simtest.Serial(t)
 	for seed := range seeds(4) {
 		w := newWorld(t, seed, engine.Limits{})
 		w.close()

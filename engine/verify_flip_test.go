@@ -288,6 +288,7 @@ func TestFirstLogIsLeftBehind(t *testing.T) {
 // compacted away, and a log: with the tables of any earlier time all of them would
 // be there, and the newest commits, and what is between would be missing.
 func TestHoleIsNoticed(t *testing.T) {
+	simtest.Serial(t)
 	sp := &specimen{name: "many tables", disk: simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})}
 	p := openOn(t, sp.disk, &rigClock{})
 	for range 9 {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/sim/simtest"
 )
 
 // richStore makes a store with rows of every kind that acts, forks and holds make. Its chores get so many steps:
@@ -70,6 +71,7 @@ func bodyOf(t *testing.T, db *pebble.DB, key []byte) []byte {
 // TestVerifyMissesNoRow: of a store with all kinds of rows none can be removed or say something else, with a checksum
 // that is right, and Verify does not find it. But the fingerprint of a request is kept in its outcome only.
 func TestVerifyMissesNoRow(t *testing.T) {
+	simtest.Serial(t)
 	const each = 127 // of the bytes of most rows one of so many is changed; of those of holds, forks and acts one of three
 	dense := func(key []byte) bool {
 		return bytes.Contains([]byte{holdTag, timerTag, readyTag, forkTag, rangeTag}, key[:1]) || bytes.HasPrefix(key, agentPrefix(recordTag, AgentName{"default", "m"}))

@@ -14,6 +14,9 @@ import (
 // Clients that die after begin and write leave nothing once the timeout is over:
 // neither memory nor transactions nor goroutines (the rig counts those).
 func TestAbandonedTransactions(t *testing.T) {
+	if underRace {
+		t.Skip("what is held is counted, in megabytes: make race runs it without the detector")
+	}
 	r := newRig(t, func(c *Config, _ *engine.Env) {
 		c.Engine.Limits = engine.Limits{OpenTxns: 1000, FinishedTxns: 1000}
 	})

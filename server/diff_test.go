@@ -96,6 +96,7 @@ func TestDiffRefused(t *testing.T) {
 
 // TestDiffLargeValues: two values and a patch are answered, however large they may be.
 func TestDiffLargeValues(t *testing.T) {
+	sequential(t)
 	r := newRig(t)
 	for round := range 2 {
 		var ops []*pb.TransactOperation

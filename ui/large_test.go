@@ -130,14 +130,14 @@ func TestLarge(t *testing.T) {
 		query string
 		shown string
 	}{
-		{"the log", most{20, 1 << 20, time.Second}, "view=log&ns=default", "document.querySelectorAll('.commits > li').length === 50"},
+		{"the log", most{20, 3 << 20, time.Second}, "view=log&ns=default", "document.querySelectorAll('.commits > li').length === 50"},
 		{"the log of an agent that was at work long ago, on 5,000 keys at a time", most{20, 12 << 20, 10 * time.Second}, "view=log&ns=default&agent=wide", "document.querySelectorAll('.commits > li').length >= 20"},
-		{"how far the log of a key was looked at that there is not", most{20, 1 << 20, 3 * time.Second}, "view=log&ns=default&prefix=none", "document.querySelector('main').innerText.includes('looked back to') || document.querySelector('.commits .empty')"},
-		{"a wide state", most{20, 1 << 20, time.Second}, "view=agent&agent=wide", "document.querySelector('.tree')?.innerText.includes('key-0000099')"},
-		{"a key of many versions", most{20, 1 << 20, time.Second}, "view=agent&agent=busy&key=part-9/key-009", "document.querySelectorAll('.versions > li').length > 25"},
-		{"two moments compared", most{20, 1 << 20, 2 * time.Second}, "view=compare&ns=default&agent=busy&from=1000", "document.querySelectorAll('.commits > li').length === 100"},
-		{"two agents compared", most{20, 1 << 20, 2 * time.Second}, "view=compare&ns=default&agent=busy&toagent=wide", "document.querySelectorAll('.commits > li').length === 100"},
-		{"agents", most{20, 1 << 20, time.Second}, "view=agents&ns=default", "document.querySelector('main').innerText.includes('other-49')"},
+		{"how far the log of a key was looked at that there is not", most{20, 3 << 20, 3 * time.Second}, "view=log&ns=default&prefix=none", "document.querySelector('main').innerText.includes('looked back to') || document.querySelector('.commits .empty')"},
+		{"a wide state", most{20, 3 << 20, time.Second}, "view=agent&agent=wide", "document.querySelector('.tree')?.innerText.includes('key-0000099')"},
+		{"a key of many versions", most{20, 3 << 20, time.Second}, "view=agent&agent=busy&key=part-9/key-009", "document.querySelectorAll('.versions > li').length > 25"},
+		{"two moments compared", most{20, 3 << 20, 2 * time.Second}, "view=compare&ns=default&agent=busy&from=1000", "document.querySelectorAll('.commits > li').length === 100"},
+		{"two agents compared", most{20, 3 << 20, 2 * time.Second}, "view=compare&ns=default&agent=busy&toagent=wide", "document.querySelectorAll('.commits > li').length === 100"},
+		{"agents", most{20, 3 << 20, time.Second}, "view=agents&ns=default", "document.querySelector('main').innerText.includes('other-49')"},
 	} {
 		r.within(c, screen.most, screen.what, `history.pushState(null, '', '/ui/?`+screen.query+`'); dispatchEvent(new PopStateEvent('popstate'));
 			await new Promise(requestAnimationFrame)`, screen.shown)
