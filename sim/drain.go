@@ -103,7 +103,11 @@ func (w *World) goOnDraining() {
 	}
 }
 
-// writeAll lets the writer do all there is for it, as its loop does in no time.
+// mostSteps is ten times as many steps of the writer as what is there at one moment ever comes to.
+const mostSteps = 2_000
+
+// writeAll lets the writer do all there is for it, as its loop does in no time. A writer that is never
+// done, or has work that it never takes up, has hung.
 func (w *World) writeAll(p *process) {
 	if p.member != nil { // it depends on others
 		w.goRound(p)
@@ -111,15 +115,22 @@ func (w *World) writeAll(p *process) {
 		return
 	}
 	p.syncs.Set(true)
-	for more := true; more && p.image == nil; {
+	steps := 0
+	for more := true; more && p.image == nil; steps++ {
 		p.act(func() {
 			if p.inflight {
 				p.service.Engine().Settle()
 			}
-			for p.image == nil && !p.loopEnded() && p.service.Engine().Step() {
+			for p.image == nil && !p.loopEnded() && steps < mostSteps && p.service.Engine().Step() {
+				steps++
 			}
 		})
 		p.inflight = false
+		if steps >= mostSteps && p.image == nil {
+			w.rec.violate("G9", "writer-never-done", 0, fmt.Sprintf("after %d steps at one moment the writer still has something to do", steps))
+			p.die(w.machine.disk.Kill(), "hang")
+			return
+		}
 		w.reasons.judge.Settled(p.service.Held().Commits.Queued)
 		if p.image == nil {
 			w.runHandlers()

@@ -18,6 +18,7 @@ type ciFlags struct {
 	seed        uint64 // the first
 	workers     int
 	double      bool
+	everyBound  bool
 	regressions string
 	// regressionsGiven: they are wanted, not only taken if they are there.
 	regressionsGiven bool
@@ -66,6 +67,7 @@ The exit code is that of the first failure.`,
 	f.Uint64Var(&o.seed, "seed", 0, "the first seed; drawn from the clock if not given")
 	f.IntVar(&o.workers, "workers", runtime.NumCPU(), "worker processes")
 	f.BoolVar(&o.double, "check-determinism", true, "run every seed twice, in two processes, the second time disturbed, and compare")
+	f.BoolVar(&o.everyBound, "every-bound", false, "fail if no seed comes by one of the bounds that are probed; rare ones take some 250 seeds")
 	f.StringVar(&o.regressions, "regressions", regressionDir, "directory of captured histories and scenarios; by default if it is there")
 	f.BoolVar(&o.noScenarios, "no-scenarios", false, "run no scenarios")
 	f.StringVar(&o.junit, "junit", "", "write what passed and failed to this file, as JUnit XML")
@@ -160,6 +162,9 @@ func (o *ciFlags) command(paths []string) string {
 	words := []string{"statehouse-sim", "ci", fmt.Sprintf("--seeds %d --seed %d", o.seeds, o.seed)}
 	if !o.double {
 		words = append(words, "--check-determinism=false")
+	}
+	if o.everyBound {
+		words = append(words, "--every-bound")
 	}
 	if o.regressions != "" && o.regressions != regressionDir {
 		words = append(words, "--regressions "+shellWord(o.regressions))

@@ -161,6 +161,8 @@ func (c *ciRun) seeds(ctx context.Context) {
 		last.failure = interrupted(c.o.seeds - k.total.Runs)
 	case k.vacuous() != nil:
 		last.failure = errFailure("mean nothing", k.vacuous(), c.again)
+	case c.o.everyBound && len(k.total.NeverHit) > 0: // where none comes by a bound, a mistake can hide at it
+		last.failure = errFailure("leave bounds out", failed(exitVacuous, "none came by %s", strings.Join(k.total.NeverHit, ", ")), c.again)
 	}
 	g.keep(last)
 }

@@ -272,6 +272,18 @@ func TestCIRefuses(t *testing.T) {
 	}
 }
 
+// TestCIEveryBound: seeds that leave bounds out have not passed where every bound is wanted.
+func TestCIEveryBound(t *testing.T) {
+	unraced(t)
+	args := []string{"ci", "--no-scenarios", "--seeds", "1", "--seed", "1", "--check-determinism=false"}
+	if code, _, errs := tool(t, args...); code != 0 {
+		t.Errorf("exit code %d, %s", code, errs)
+	}
+	if code, out, errs := tool(t, append(args, "--every-bound")...); code != exitVacuous || !strings.Contains(out, "none came by ") || !strings.Contains(out, "--seed 1 --check-determinism=false --every-bound") {
+		t.Errorf("exit code %d, %s%s", code, out, errs)
+	}
+}
+
 // TestCIInterrupted: a half is not taken for the whole.
 func TestCIInterrupted(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
