@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/linearizability/verdict"
@@ -78,7 +79,7 @@ func (a *app) shrinkDead(ctx context.Context, f *fleet, j job) (*scenario.Scenar
 		if err != nil {
 			return false, "", err
 		}
-		_, gone := w.do(j)
+		_, _, gone := w.within(j, bound{10 * time.Second, endless.memory})
 		_ = w.dismiss() // it has answered, or is dead
 		if gone != nil {
 			last = firstLines(w.last.String(), 12)

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"time"
 
 	"statehouse.dev/statehouse/linearizability/verdict"
 )
@@ -23,7 +25,11 @@ type fleet struct {
 	// the process, as it does in production, where the process ends.
 	recycle int
 	env     []string // variables that the workers have besides ours
+	most    bound    // what a run may take; the zero value is endless
 }
+
+// endless is hundreds of times what a run takes: one that takes more does not end.
+var endless = bound{time.Minute, 4 << 30}
 
 func newFleet(size int) (*fleet, error) {
 	binary, err := os.Executable()
@@ -76,15 +82,16 @@ func (f *fleet) serve(ctx context.Context, take func() (job, bool), give func(ou
 			if j, more = take(); !more {
 				break
 			}
-			o, err := w.do(j)
-			if err != nil {
-				if ctx.Err() != nil {
-					return nil
-				}
-				give(w.died(j))
-				break
+			o, killed, err := w.within(j, cmp.Or(f.most, endless))
+			if err == nil {
+				give(o)
+				continue
 			}
-			give(o)
+			if ctx.Err() != nil {
+				return nil
+			}
+			give(w.died(j, killed))
+			break
 		}
 		_ = w.dismiss() // what it had to say it has said
 		if !more {
@@ -110,11 +117,15 @@ func (s *saying) Write(b []byte) (int, error) {
 }
 
 // died is the outcome of a job whose process did not survive it: a panic that cannot be
-// recovered, as Pebble's are.
-func (w *worker) died(j job) outcome {
+// recovered, as Pebble's are, or a run without an end, for which it was killed.
+func (w *worker) died(j job, killed string) outcome {
 	_ = w.dismiss()
+	sentence := "the process was torn down in the middle of the run:\n" + firstLines(w.last.String(), 12)
+	if killed != "" {
+		sentence = "the run did not end, and its process was killed: " + killed
+	}
 	return outcome{Seed: j.Seed, Class: j.Class, File: j.Scenario, Violations: []verdict.Violation{{
-		Guarantee: "G7", Check: "process-died", Sentence: "the process was torn down in the middle of the run:\n" + firstLines(w.last.String(), 12),
+		Guarantee: "G7", Check: "process-died", Sentence: sentence,
 	}}}
 }
 

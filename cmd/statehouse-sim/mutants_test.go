@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,9 +65,9 @@ func TestLostKillsFail(t *testing.T) {
 // TestBounds: what is endless or boundless is killed, and that is said.
 func TestBounds(t *testing.T) {
 	for _, c := range []struct{ script, killed string }{
-		{"while :; do :; done", mutant.Hang},
+		{"read line || exit; while :; do :; done", mutant.Hang},
 		{"read line; read line", mutant.Hang},
-		{"read line; exec tail /dev/zero", mutant.Memory},
+		{"read line || exit; exec tail /dev/zero", mutant.Memory},
 	} {
 		script := filepath.Join(t.TempDir(), "endless")
 		if err := os.WriteFile(script, []byte("#!/bin/sh\n"+c.script+"\n"), 0o755); err != nil {
@@ -84,6 +85,17 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.script, saw, c.killed)
 		}
 		k.dismiss()
+		// A seed of which the run does not end is one that failed, and the others are run.
+		var failed []uint64
+		f := &fleet{size: 1, binary: script, recycle: 10, most: limit}
+		err := f.run(t.Context(), jobsOf(2), func(o outcome) {
+			if len(o.Violations) == 1 && strings.HasSuffix(o.Violations[0].Sentence, "was killed: "+c.killed) {
+				failed = append(failed, o.Seed)
+			}
+		})
+		if err != nil || !slices.Equal(failed, []uint64{1, 2}) {
+			t.Errorf("%s: of two seeds %v failed, %v", c.script, failed, err)
+		}
 	}
 }
 

@@ -121,7 +121,7 @@ func (k *bench) run(ctx context.Context, j job) string {
 		k.dismiss()
 		return killed
 	case err != nil:
-		o = k.worker.died(j)
+		o = k.worker.died(j, "")
 		k.worker = nil
 	}
 	if o.Vacuous {
