@@ -89,6 +89,16 @@ export interface OperationResult {
   readonly keys: number;
   /** Of an acquisition. */
   readonly lease: LeaseInfo | undefined;
+  /** Of a claim. */
+  readonly claimed: readonly DueRecord[];
+}
+
+/** A record that a claim took. */
+export interface DueRecord<V = AnyValue> {
+  readonly record: StateRecord<V>;
+  readonly dueAt: Date;
+  /** The lease that is held on it. */
+  readonly lease: LeaseInfo;
 }
 
 /** What became durable. */
