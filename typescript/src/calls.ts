@@ -9,7 +9,13 @@ import { debuglog } from "node:util";
 import * as check from "./check.js";
 import { Deadline, sleep } from "./deadline.js";
 import * as errors from "./errors.js";
-import { Aborted, type Answer, type Request, type Transport, type UnaryName } from "./transport.js";
+import {
+  Aborted,
+  type Answer,
+  type Connection,
+  type Request,
+  type UnaryName,
+} from "./transport.js";
 
 /** What is repeated and given up is said with `NODE_DEBUG=statehouse`. */
 const log = debuglog("statehouse");
@@ -74,9 +80,9 @@ export function decides(failed: unknown): boolean {
 /** Makes calls to a daemon under a client's options. */
 export class Caller {
   readonly options: Options;
-  readonly transport: Transport;
+  readonly transport: Connection;
 
-  constructor(options: Options, transport: Transport) {
+  constructor(options: Options, transport: Connection) {
     this.options = options;
     this.transport = transport;
   }
@@ -237,9 +243,7 @@ export class Caller {
     deadline: Deadline,
     signal: AbortSignal | undefined,
   ): Promise<Answer<M>> {
-    const within = this.#ofOneTry(deadline);
-    await this.transport.reach(within, signal);
-    return await this.transport.call(name, request, within, signal);
+    return await this.transport.ask(name, request, this.#ofOneTry(deadline), signal);
   }
 
   #ofOneTry(deadline: Deadline): Deadline {

@@ -6,11 +6,12 @@ import { Caller, type CallOptions, type Options } from "./calls.js";
 import * as check from "./check.js";
 import { type Claim, type ClaimOptions, claim } from "./claims.js";
 import { DaemonReader } from "./daemon.js";
-import { type EndpointOptions, endpoint, setting } from "./endpoint.js";
+import { type EndpointOptions, endpoints, setting } from "./endpoint.js";
 import { broken, UsageError } from "./errors.js";
 import { beginHeld, type HeldTransaction } from "./held.js";
 import { fromJson, type JsonObject } from "./json.js";
 import { acquire, type Lease } from "./leases.js";
+import { Members } from "./members.js";
 import { content, DEFAULT_CONTENT_TYPE } from "./messages.js";
 import type { LeaseOptions } from "./obtaining.js";
 import {
@@ -24,7 +25,7 @@ import {
 import * as pb from "./proto/statehouse/v1/statehouse_pb.js";
 import { Renewals } from "./renewals.js";
 import { moment, type Point } from "./times.js";
-import { Transport } from "./transport.js";
+import { type Connection, Transport } from "./transport.js";
 import { begin, run, type Transaction, TXN, type TxnOptions } from "./txn.js";
 import type { AnyValue, Commit, RecordName, StateRecord, TxnOutcome } from "./types.js";
 import { COMMIT, type CommitOptions, commitOf, outcomeOf } from "./writes.js";
@@ -48,6 +49,7 @@ export type ClientOptions = EndpointOptions & BehaviourOptions;
 const BEHAVIOUR = ["namespace", "timeoutMs", "attemptTimeoutMs", "failFast", "pageSize"];
 const ENDPOINT = [
   "address",
+  "addresses",
   "token",
   "tls",
   "caFile",
@@ -98,7 +100,9 @@ export class Statehouse extends DaemonReader {
       failFast: false,
       pageSize: 1000,
     });
-    this.caller = new Caller(behaviour, new Transport(endpoint(given)));
+    const found = endpoints(given).map((endpoint) => new Transport(endpoint));
+    const one = found.length === 1 ? found[0] : undefined;
+    this.caller = new Caller(behaviour, one ?? new Members(found));
     this.#renewals = new Renewals(this.caller);
     this.#own = true;
     shared.set(this.caller.transport, this.#renewals);
@@ -364,7 +368,7 @@ export class Statehouse extends DaemonReader {
 }
 
 /** The renewals of a connection's leases, which all clients on it share. */
-const shared = new WeakMap<Transport, Renewals>();
+const shared = new WeakMap<Connection, Renewals>();
 
 function behaviourOf(given: BehaviourOptions, now: Options): Options {
   const ms = (field: "timeoutMs" | "attemptTimeoutMs") => {

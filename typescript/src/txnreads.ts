@@ -267,7 +267,7 @@ export abstract class TxnReader extends Reader {
 
 /** Refuses points of a read that is at a transaction's snapshot. */
 export function atSnapshot(options: ReadOptions | undefined) {
-  for (const field of ["at", "minReadTs"] as const) {
+  for (const field of ["at", "minReadTs", "maxStalenessMs"] as const) {
     if (options?.[field] !== undefined) {
       throw check.refused(
         field,
@@ -275,7 +275,7 @@ export function atSnapshot(options: ReadOptions | undefined) {
       );
     }
   }
-  return { minReadTs: 0n };
+  return { minReadTs: 0n, maxStalenessMs: 0n };
 }
 
 async function* folded(

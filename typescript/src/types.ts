@@ -255,6 +255,19 @@ export interface Status {
   /** Connections that carry many requests in one stream, and the requests that they are at. */
   readonly sessions: bigint;
   readonly sessionRequests: bigint;
+  /** Of a daemon that keeps its store with others. */
+  readonly cluster: ClusterStatus | undefined;
+}
+
+/** What a daemon knows of those that it keeps a store with. */
+export interface ClusterStatus {
+  readonly role: "follower" | "candidate" | "leader" | "learner" | "unknown";
+  readonly id: bigint;
+  /** Where clients reach the one that leads; empty: it is not known. */
+  readonly leaderAddress: string;
+  readonly term: bigint;
+  /** How many there are. */
+  readonly members: number;
 }
 
 /** How often the daemon refused something in the last hour. What is not known is empty. */
