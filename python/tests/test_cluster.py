@@ -185,6 +185,9 @@ async def test_a_member_that_is_not_there(cluster, member):
     client = member([f"127.0.0.1:{gone}", "no-such-host.invalid:1", *cluster.addresses])
     await client.write("a", "k", {})
     assert (await client.get_state("a", "k")).value == {}
+    # Nor is a name that nobody knows the end of the calls that went there while one asked.
+    unknown = member(["no-such-host.invalid:1", *cluster.addresses])
+    await asyncio.gather(*(unknown.write("a", f"k/{n}", {}) for n in range(8)))
 
 
 async def test_one_daemon_is_no_cluster(statehouse_daemon, member):

@@ -164,6 +164,10 @@ test("a member that is not there, or is no daemon of ours, is passed over", asyn
   const client = cluster.client({ addresses: [`127.0.0.1:${gone}`, ...cluster.addresses] });
   await client.write("a", "k", {});
   assert.equal((await client.status()).cluster?.role, "leader");
+  // Nor is a name that nobody knows the end of the calls that went there while one asked who leads.
+  const unknown = cluster.client({ addresses: ["no-such-host.invalid", ...cluster.addresses] });
+  const calls = [1, 2, 3, 4].map((n) => unknown.write("a", `k/${n}`, {}));
+  assert.equal((await Promise.all(calls)).length, 4);
 });
 
 test("its misuse is told", () => {

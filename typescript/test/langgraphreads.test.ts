@@ -76,6 +76,21 @@ test("a process that does not know a thread, and one that does, read its latest 
   assert.equal((await saver.getTuple(thread()))?.checkpoint.channel_versions.n, 6);
 });
 
+test("who knows the latest checkpoint sees that there is a later one, and that it was put again", async () => {
+  const client = it.client();
+  const [saver, other] = [new StatehouseSaver(client), new StatehouseSaver(client)];
+  const first = await step(saver, thread(), 1);
+  await saver.getTuple(thread());
+  await other.getTuple(thread());
+  const second = await step(other, first, 2);
+  assert.deepEqual((await saver.getTuple(thread()))?.config, second);
+  // By its id it is read as it is, whatever has come since.
+  assert.deepEqual((await other.getTuple(first))?.config, first);
+  const again = { ...emptyCheckpoint(), id: String(second.configurable?.checkpoint_id) };
+  await other.put(first, again, { ...meta, step: 7 }, {});
+  assert.equal((await saver.getTuple(thread()))?.metadata?.step, 7);
+});
+
 test("what no recent step has changed is read besides, and who has read so may go on", async () => {
   const { gateway, client } = await it.through();
   const saver = new StatehouseSaver(client);
