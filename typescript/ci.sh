@@ -55,7 +55,7 @@ say "tests of the checkpointer on the oldest LangGraph"
 rm -rf floors/build
 mkdir floors/build
 cp -r .build/src .build/test floors/build
-node --test --test-reporter=spec floors/build/test/langgraph.test.js
+node --test --test-reporter=spec floors/build/test/langgraph*.test.js
 
 say README
 node test/readme.mjs run

@@ -4,7 +4,7 @@
 #
 #	quick   the tests that take no time, on the newest version; a part of ci.sh
 #	all     types, all tests on the oldest and the newest version, and the example; what
-#	        .ci/conformance does, with $CONFORMANCE_ROWS for what came out
+#	        .ci/conformance does, a framework a part, with $CONFORMANCE_ROWS for what came out
 #
 # A framework is a directory with newest.txt and oldest.txt: everything that is installed, exactly,
 # with what tests it.
@@ -41,14 +41,15 @@ environment() {
   fi
 }
 
-# tests NAME STORE [PYTEST-OPTION]...: the tests of a framework in an environment, with a row of
-# what came out if there is a file for it.
+# tests NAME STORE [PYTEST-OPTION]...: the tests of a framework in an environment; they fail, or what
+# failed is in a row of what came out, if there is a file for it.
 tests() {
   local passed=0
+  rm -f "$work/report"
   (cd "$python" && PYTHONPATH=.:tests ADAPTED_STORE=$2 "$cache/$1/bin/python" -m pytest -q --disable-warnings \
     --junitxml="$work/report" "adapters/${1%/*}" "${@:3}") || passed=$?
-  [ -z "${CONFORMANCE_ROWS:-}" ] || "$new" "$here/rows.py" "$cache/$1" "${1%/*}" "$2" "$work/report" >>"$CONFORMANCE_ROWS"
-  return $passed
+  [ -n "${CONFORMANCE_ROWS:-}" ] || return $passed
+  "$new" "$here/rows.py" "$cache/$1" "${1%/*}" "$2" "$work/report" >>"$CONFORMANCE_ROWS"
 }
 
 # upstream FRAMEWORK STORE: the tests that the framework's source release has of its own sessions, with
@@ -62,6 +63,7 @@ upstream() {
     "$cache/$1/newest/bin/python" -m pip -q download --disable-pip-version-check --no-deps --no-binary :all: -d "$work" "$pinned"
     tar xzf "$work/$name.tar.gz" -C "$cache"
   }
+  rm -f "$work/report"
   (cd "$cache/$name" && ADAPTED_STORE=$2 PYTHONWARNINGS=ignore PYTHONPATH=$python:$here/$1:. "$cache/$1/newest/bin/python" -m pytest -q --disable-warnings \
     -p upstream -p no:cacheprovider -c /dev/null --rootdir . -o asyncio_mode=auto --junitxml="$work/report" \
     $(sed -n 's/^TESTS = "\(.*\)"$/\1/p' "$here/$1/upstream.py")) || true
@@ -80,7 +82,7 @@ for framework; do
   tests "$framework/newest" Statehouse
   tests "$framework/oldest" Statehouse
   if [ -n "${CONFORMANCE_ROWS:-}" ]; then
-    tests "$framework/newest" own -k test_suite || true
+    tests "$framework/newest" own -k test_suite
     if [ -e "$here/$framework/upstream.py" ]; then
       upstream "$framework" Statehouse
       upstream "$framework" own

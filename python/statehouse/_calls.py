@@ -67,6 +67,8 @@ class Options:
     attempt_timeout: float | None
     fail_fast: bool
     page_size: int
+    #: How old the state that is read may be.
+    at_most_stale: float | None = None
 
 
 class Deadline:
@@ -120,7 +122,13 @@ class Caller:
         """Waits for a connection, as a call does that is about to be sent."""
 
         def once(deadline: Deadline) -> Steps[None]:
-            return reach(self.endpoint, self._of_one_try(deadline))
+            within = self._of_one_try(deadline)
+            member = yield from self.choose(None, within)
+            try:
+                yield from reach(member, within)
+            except errors.StatehouseError as failed:
+                self.learn(member, failed)
+                raise
 
         return self._repeat(what, once, lambda sent: not sent and not self.options.fail_fast)
 
@@ -201,16 +209,33 @@ class Caller:
     def attempt(self, method: str, request: Message, deadline: Deadline) -> Steps[Any]:
         """Tries once: gets a connection, and makes the call on it."""
         within = self._of_one_try(deadline)
-        yield from reach(self.endpoint, within)
-        as_known(self.endpoint, request)
+        member = yield from self.choose(request, within)
         try:
-            return (yield Call(method, request, within.left()))
-        except errors.ConnectionError as failed:
-            raise in_time(failed, within) from None
+            yield from reach(member, within)
+            as_known(self.endpoint, request)
+            try:
+                return (yield Call(method, request, within.left(), member.member))
+            except errors.ConnectionError as failed:
+                raise in_time(failed, within) from None
         except errors.InvalidArgument as refused:
             if not learns_older(self.endpoint, request, refused):
                 raise
+        except errors.StatehouseError as failed:
+            self.learn(member, failed)
+            raise
         return (yield from self.attempt(method, request, deadline))
+
+    def choose(self, request: Any, deadline: Deadline) -> Steps[Endpoint]:
+        """Chooses the daemon that a call goes to, of several that keep one store."""
+        members = self.endpoint.members
+        if members is None:
+            return self.endpoint
+        return (yield from members.choose(request, deadline))
+
+    def learn(self, member: Endpoint, failed: StatehouseError) -> None:
+        """Takes down what a failure says of the daemon that a call went to."""
+        if self.endpoint.members is not None:
+            self.endpoint.members.learn(member, failed)
 
     def _of_one_try(self, deadline: Deadline) -> Deadline:
         timeout, left = self.options.attempt_timeout, deadline.left()

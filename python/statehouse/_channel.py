@@ -21,6 +21,8 @@ from statehouse._version import __version__
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from statehouse._members import Members
+
 #: What a path may be given as.
 PathLike = Union[str, "os.PathLike[str]"]
 Headers = tuple[tuple[str, str], ...]
@@ -70,6 +72,9 @@ class Endpoint:
     #: One that the store had when it was asked, or later: what a transaction reads that begins now
     #: is of that epoch, or of one that began since.
     epoch: str = ""
+    #: Of several daemons that keep one store: which this is, and, with the first of them, all.
+    member: int = 0
+    members: Members | None = None
 
     @property
     def target(self) -> str:

@@ -14,6 +14,7 @@ from statehouse._calls import Caller, Options
 from statehouse._capture import capture_of
 from statehouse._channel import Endpoint, PathLike, endpoint
 from statehouse._environment import setting
+from statehouse._members import Members
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -30,6 +31,17 @@ class Unset:
 
 UNSET = Unset()
 Seconds = Union[float, None, Unset]
+
+
+def _addresses(url: str | None, addresses: Sequence[str] | None) -> Sequence[str | None]:
+    if addresses is None:
+        return [url]
+    if url is not None:
+        raise check.refused("addresses", "url and addresses say the same: leave out one")
+    given = [] if isinstance(addresses, str) else check.items("addresses", addresses)
+    if not given:
+        raise check.refused("addresses", "addresses is a list, of one daemon at least")
+    return [check.text("addresses", one) for one in given]
 
 
 class ClientSurface:
@@ -57,6 +69,8 @@ class ClientSurface:
         capture: PathLike | None = None,
         capture_redact: bool = False,
         sessions: bool = True,
+        addresses: Sequence[str] | None = None,
+        at_most_stale: float | None = None,
     ) -> None:
         """Makes a client. Nothing is connected before the first call.
 
@@ -100,15 +114,29 @@ class ClientSurface:
 
         Raises :class:`InvalidArgument` for an option that makes no sense, such as a text that is
         no address or a certificate that cannot be read.
+        ``addresses``
+            In place of ``url``: those of daemons that keep one store between them, as they call
+            themselves. Calls go to the one that leads, those that fail are repeated at another, and
+            reads that may be stale go to all in turn.
+        ``at_most_stale``
+            Seconds that the state may be old which ``get_state``, ``get_many``, the lists of keys
+            and records and ``find`` read: any of the daemons may answer then, without asking the
+            others. With ``min_read_ts`` a program sees its own writes. None: the newest state.
         """
         if namespace is None:
             namespace = setting("STATEHOUSE_NAMESPACE") or "default"
         if not 1 <= check.count("page_size", page_size) < 2**32:
             raise check.refused("page_size", f"page_size must be 1 or more, not {page_size}")
         plaintext_token = check.flag("plaintext_token", plaintext_token)
-        self._endpoint = endpoint(
-            url, token, metadata, tls, ca_file, cert_file, key_file, plaintext_token
-        )
+        found = [
+            endpoint(one, token, metadata, tls, ca_file, cert_file, key_file, plaintext_token)
+            for one in _addresses(url, addresses)
+        ]
+        self._endpoint = found[0]
+        if len(found) > 1:
+            for at, one in enumerate(found):
+                one.member = at
+            self._endpoint.members = Members(found)
         self._endpoint.sessions = check.flag("sessions", sessions)
         options = Options(
             namespace=check.namespace(namespace),
@@ -116,6 +144,7 @@ class ClientSurface:
             attempt_timeout=check.optional_seconds("attempt_timeout", attempt_timeout),
             fail_fast=check.flag("fail_fast", fail_fast),
             page_size=page_size,
+            at_most_stale=check.optional_seconds("at_most_stale", at_most_stale),
         )
         self._caller = Caller(options, self._endpoint)
         redact = check.flag("capture_redact", capture_redact)
@@ -138,6 +167,7 @@ class ClientSurface:
         timeout: Seconds = UNSET,
         attempt_timeout: Seconds = UNSET,
         fail_fast: bool | None = None,
+        at_most_stale: Seconds = UNSET,
     ) -> Self:
         """Makes a client with other options on the same connection. Close only one of them.
 
@@ -145,7 +175,7 @@ class ClientSurface:
         >>> staging.namespace
         'staging'
 
-        ``namespace``, ``timeout``, ``attempt_timeout``, ``fail_fast``
+        ``namespace``, ``timeout``, ``attempt_timeout``, ``fail_fast``, ``at_most_stale``
             As when a client is made; timeouts are in seconds, and None is no bound. What is
             not given stays as it is.
 
@@ -159,6 +189,9 @@ class ClientSurface:
         if not isinstance(attempt_timeout, Unset):
             seconds = check.optional_seconds("attempt_timeout", attempt_timeout)
             options = replace(options, attempt_timeout=seconds)
+        if not isinstance(at_most_stale, Unset):
+            seconds = check.optional_seconds("at_most_stale", at_most_stale)
+            options = replace(options, at_most_stale=seconds)
         if fail_fast is not None:
             options = replace(options, fail_fast=check.flag("fail_fast", fail_fast))
         other = object.__new__(type(self))

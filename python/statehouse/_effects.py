@@ -23,6 +23,8 @@ class Call(NamedTuple):
     method: str
     request: Message
     timeout: float | None
+    #: Of several daemons that keep one store: which.
+    member: int = 0
 
 
 class Reach(NamedTuple):
@@ -31,6 +33,7 @@ class Reach(NamedTuple):
     """
 
     seconds: float | None
+    member: int = 0
 
 
 class Work(NamedTuple):
@@ -46,6 +49,7 @@ class Open(NamedTuple):
     method: str
     request: Message
     timeout: float | None
+    member: int = 0
 
 
 class Receive(NamedTuple):

@@ -28,7 +28,7 @@ _UNRESOLVED = ("DNS resolution failed", "errors resolving ")
 
 def reach(endpoint: Endpoint, deadline: Deadline) -> Steps[None]:
     """Ends when there is a connection. When it raises nothing was sent."""
-    connected = yield Reach(deadline.left())
+    connected = yield Reach(deadline.left(), endpoint.member)
     if connected is None:
         raise errors.DeadlineExceeded(
             f"no connection to {endpoint.target} within {deadline.seconds:.3g} s: nothing there"
@@ -38,7 +38,7 @@ def reach(endpoint: Endpoint, deadline: Deadline) -> Steps[None]:
         try:
             # gRPC says why there is no connection only to a request. Should there be a
             # connection by now, this one changes nothing.
-            yield Call("Health", pb.HealthRequest(), deadline.left())
+            yield Call("Health", pb.HealthRequest(), deadline.left(), endpoint.member)
         except errors.ConnectionError as failed:
             if not failed.answered:
                 raise (yield from _explained(endpoint, failed.message, deadline)) from None

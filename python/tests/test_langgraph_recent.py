@@ -8,6 +8,7 @@ import uuid
 import pytest
 
 from statehouse.langgraph import AsyncStatehouseSaver, StatehouseSaver
+from statehouse.langgraph._asking import ask_all
 from statehouse.langgraph._recent import RECENT
 
 from lg import Counting, another, chain, checkpoint, config, either, id_of
@@ -109,9 +110,10 @@ async def test_a_copied_thread(saver):
         at = latest
 
 
+@pytest.mark.timeout(600)  # it asks very much
 def test_like_all_of_it(statehouse_daemon):
-    """Whatever happens to a thread, both ways of reading its latest checkpoint agree, and know it
-    to be at the same place.
+    """Whatever happens to a thread, both ways of reading its latest checkpoint agree, know it to be
+    at the same place, and find all that was written to it.
     """
     calls = []
     for seed in range(SEEDS):
@@ -128,7 +130,7 @@ def test_like_all_of_it(statehouse_daemon):
 def agree(client, named):
     """Reads a checkpoint both ways; the calls of the one that is tried."""
     short, long = StatehouseSaver(client), StatehouseSaver(client)
-    long._recent = nothing
+    long._recent, long._writes = nothing, lambda *asked: all_writes(long, *asked)
     calls, answer = [], short._answering.answer
     short._answering.answer = lambda asked: calls.append(asked.method) or answer(asked)
     assert short.get_tuple(named) == long.get_tuple(named)
@@ -141,6 +143,14 @@ def nothing(thread):
     """In place of the steps that are tried."""
     return False, None
     yield
+
+
+def all_writes(saver, thread, checkpoint_id, records, as_of=None):
+    """In place of the steps that look for the first writes to a checkpoint: it lists them."""
+    prefix = thread.writes(checkpoint_id)
+    rows = yield from ask_all("scan_prefix", thread.agent, prefix, as_of=as_of)
+    numbered = [row for row in rows if row.key[len(prefix)].isdigit()]
+    return (yield from saver._written(thread, checkpoint_id, numbered, as_of))
 
 
 class Program:
@@ -173,7 +183,7 @@ class Program:
 
     def write(self, thread):
         found = list(self.saver.list(config(thread), limit=2))
-        if found:
+        for _ in range(self.drawn.choice([1, 1, 1, 1, 3, 6]) if found else 0):
             self.n += 1
             self.saver.put_writes(self.drawn.choice(found).config, [("w", self.n)], f"{self.n}")
 
@@ -219,5 +229,5 @@ class Program:
         agent = f"thread/{thread}"
         events = list(self.client.replay(agent, values=False))
         if events and self.drawn.random() < 0.5:
-            self.client.restore(agent, self.drawn.choice(events[-5:]).commit_ts)
+            self.client.restore(agent, self.drawn.choice(events[-7:]).commit_ts)
             self.saver = StatehouseSaver(self.client)

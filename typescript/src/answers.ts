@@ -10,6 +10,7 @@ import type {
   AnyValue,
   Commit,
   CommitEvent,
+  DueRecord,
   HistoryEntry,
   KeyDiff,
   LeaseInfo,
@@ -59,7 +60,8 @@ export function existing(
     value,
     version: message.version,
     commitTs: message.commitTs,
-    timestamp: date(message.commitTime),
+    // What the transaction has written that asks for it has no time yet.
+    timestamp: message.version === 0n ? new Date(0) : date(message.commitTime),
     agentId: of.agentId,
     namespace: of.namespace,
     readTs,
@@ -105,6 +107,17 @@ function resultOf(message: pb.OperationResult): OperationResult {
     existed: message.existed,
     keys: Number(message.keys),
     lease: message.lease && leaseOf(message.lease),
+    claimed: message.claimed.map(dueOf),
+  };
+}
+
+function dueOf(message: pb.DueRecord): DueRecord {
+  const { record, lease } = message;
+  if (!record || !lease) throw broken("a claim without its record and lease");
+  return {
+    record: existing(record, record, 0n),
+    dueAt: date(message.dueAt),
+    lease: leaseOf(lease),
   };
 }
 
@@ -146,7 +159,10 @@ export function transacted(
 }
 
 /** Makes a commit of an answer that names its keys. */
-export function committed(txnId: string, message: pb.GetTransactionResponse): Commit {
+export function committed(
+  txnId: string,
+  message: pb.GetTransactionResponse | pb.CommitResponse,
+): Commit {
   const versions = message.versions.map(({ agentId, key, version, namespace }) => ({
     agentId,
     key,

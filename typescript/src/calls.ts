@@ -9,7 +9,13 @@ import { debuglog } from "node:util";
 import * as check from "./check.js";
 import { Deadline, sleep } from "./deadline.js";
 import * as errors from "./errors.js";
-import { Aborted, type Answer, type Request, type Transport, type UnaryName } from "./transport.js";
+import {
+  Aborted,
+  type Answer,
+  type Connection,
+  type Request,
+  type UnaryName,
+} from "./transport.js";
 
 /** What is repeated and given up is said with `NODE_DEBUG=statehouse`. */
 const log = debuglog("statehouse");
@@ -74,9 +80,9 @@ export function decides(failed: unknown): boolean {
 /** Makes calls to a daemon under a client's options. */
 export class Caller {
   readonly options: Options;
-  readonly transport: Transport;
+  readonly transport: Connection;
 
-  constructor(options: Options, transport: Transport) {
+  constructor(options: Options, transport: Connection) {
     this.options = options;
     this.transport = transport;
   }
@@ -115,6 +121,16 @@ export class Caller {
     return this.#repeat(name, signal, (deadline) => this.#attempt(name, request, deadline, signal));
   }
 
+  /** Makes a call that must not be repeated once it was sent. */
+  callOnce<M extends UnaryName>(
+    name: M,
+    request: Request<M>,
+    signal?: AbortSignal,
+  ): Promise<Answer<M>> {
+    const once = (deadline: Deadline) => this.#attempt(name, request, deadline, signal);
+    return this.#repeat(name, signal, once, true);
+  }
+
   /** Waits for a connection, as a call does that is about to be sent. */
   connect(what: string, signal?: AbortSignal): Promise<void> {
     return this.#repeat(what, signal, (deadline) =>
@@ -126,6 +142,7 @@ export class Caller {
     what: string,
     signal: AbortSignal | undefined,
     once: (deadline: Deadline) => Promise<T>,
+    unsent = false,
   ): Promise<T> {
     const deadline = new Deadline(this.options.timeoutMs);
     for (let tries = 0; ; tries++) {
@@ -133,17 +150,20 @@ export class Caller {
         return await once(deadline);
       } catch (failed) {
         if (failed instanceof Aborted) throw failed.reason;
-        if (!(failed instanceof errors.StatehouseError) || !this.#again(failed, deadline)) {
-          throw failed;
-        }
+        if (!(failed instanceof errors.StatehouseError)) throw failed;
+        if (!this.#again(failed, deadline, unsent)) throw failed;
         await this.pause(what, tries, deadline, failed, signal);
       }
     }
   }
 
-  #again(failed: errors.StatehouseError, deadline: Deadline): boolean {
+  /** Reports whether a call is repeated; `unsent`: only if it was not sent, or has done nothing. */
+  #again(failed: errors.StatehouseError, deadline: Deadline, unsent: boolean): boolean {
     if (failed instanceof errors.ConnectionError) {
-      return !failed.lasting && (failed.sent || !this.options.failFast);
+      if (failed.lasting) return false;
+      // One that does not lead says when to come back, and has done nothing.
+      if (failed.retryAfterMs !== undefined) return true;
+      return failed.sent ? !unsent : !this.options.failFast;
     }
     // Refused for load, before it had any effect.
     const load = failed instanceof errors.ResourceExhausted && failed.retryAfterMs !== undefined;
@@ -156,17 +176,46 @@ export class Caller {
    * `until`: the transaction's own timeout, of which each try says what is left. `doubt`: an earlier
    * try may have been applied, or may yet be.
    */
-  async commit(
+  commit(
     request: Request<"transact">,
     signal: AbortSignal | undefined,
     { until, doubt = false }: { until?: Deadline; doubt?: boolean } = {},
   ): Promise<Answer<"transact">> {
+    return this.#commit("transact", request, signal, doubt, (inDoubt) => {
+      if (until) request.timeoutMs = inTime(request.txnId, until, inDoubt);
+    });
+  }
+
+  /**
+   * Commits a transaction that lives in the daemon, as {@link commit} does. The daemon ends it with the first
+   * refusal, so a late duplicate cannot be applied after one.
+   */
+  async commitHeld(
+    request: Request<"commit">,
+    signal: AbortSignal | undefined,
+  ): Promise<Answer<"commit">> {
+    try {
+      return await this.#commit("commit", request, signal, false);
+    } catch (failed) {
+      if (failed instanceof errors.StatehouseError) failed.maybeApplied = false;
+      throw failed;
+    }
+  }
+
+  async #commit<M extends "transact" | "commit">(
+    name: M,
+    request: Request<M>,
+    signal: AbortSignal | undefined,
+    earlier: boolean,
+    before?: (doubt: boolean) => void,
+  ): Promise<Answer<M>> {
     const deadline = new Deadline(this.options.timeoutMs);
+    let doubt = earlier;
     for (let tries = 0; ; tries++) {
       let failed: unknown;
       try {
-        if (until) request.timeoutMs = inTime(request.txnId, until, doubt);
-        return await this.#attempt("transact", request, deadline, signal);
+        before?.(doubt);
+        return await this.#attempt(name, request, deadline, signal);
       } catch (error) {
         failed = error;
       }
@@ -177,7 +226,7 @@ export class Caller {
         hasRoom(deadline, failed)
       ) {
         try {
-          await this.pause("transact", tries, deadline, failed, signal);
+          await this.pause(name, tries, deadline, failed, signal);
           continue;
         } catch (over) {
           failed = over;
@@ -194,9 +243,7 @@ export class Caller {
     deadline: Deadline,
     signal: AbortSignal | undefined,
   ): Promise<Answer<M>> {
-    const within = this.#ofOneTry(deadline);
-    await this.transport.reach(within, signal);
-    return await this.transport.call(name, request, within, signal);
+    return await this.transport.ask(name, request, this.#ofOneTry(deadline), signal);
   }
 
   #ofOneTry(deadline: Deadline): Deadline {

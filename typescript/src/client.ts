@@ -4,13 +4,16 @@ import { create } from "@bufbuild/protobuf";
 import type { Named } from "./answers.js";
 import { Caller, type CallOptions, type Options } from "./calls.js";
 import * as check from "./check.js";
+import { type Claim, type ClaimOptions, claim } from "./claims.js";
 import { DaemonReader } from "./daemon.js";
-import { type EndpointOptions, endpoint, setting } from "./endpoint.js";
+import { type EndpointOptions, endpoints, setting } from "./endpoint.js";
 import { broken, UsageError } from "./errors.js";
+import { beginHeld, type HeldTransaction } from "./held.js";
 import { fromJson, type JsonObject } from "./json.js";
-import { acquire, type Lease, type LeaseOptions } from "./leases.js";
-
+import { acquire, type Lease } from "./leases.js";
+import { Members } from "./members.js";
 import { content, DEFAULT_CONTENT_TYPE } from "./messages.js";
+import type { LeaseOptions } from "./obtaining.js";
 import {
   type AnyOperation,
   type ContentOptions,
@@ -22,8 +25,8 @@ import {
 import * as pb from "./proto/statehouse/v1/statehouse_pb.js";
 import { Renewals } from "./renewals.js";
 import { moment, type Point } from "./times.js";
-import { Transport } from "./transport.js";
-import { begin, run, type Transaction, type TxnOptions } from "./txn.js";
+import { type Connection, Transport } from "./transport.js";
+import { begin, run, type Transaction, TXN, type TxnOptions } from "./txn.js";
 import type { AnyValue, Commit, RecordName, StateRecord, TxnOutcome } from "./types.js";
 import { COMMIT, type CommitOptions, commitOf, outcomeOf } from "./writes.js";
 
@@ -46,6 +49,7 @@ export type ClientOptions = EndpointOptions & BehaviourOptions;
 const BEHAVIOUR = ["namespace", "timeoutMs", "attemptTimeoutMs", "failFast", "pageSize"];
 const ENDPOINT = [
   "address",
+  "addresses",
   "token",
   "tls",
   "caFile",
@@ -96,7 +100,9 @@ export class Statehouse extends DaemonReader {
       failFast: false,
       pageSize: 1000,
     });
-    this.caller = new Caller(behaviour, new Transport(endpoint(given)));
+    const found = endpoints(given).map((endpoint) => new Transport(endpoint));
+    const one = found.length === 1 ? found[0] : undefined;
+    this.caller = new Caller(behaviour, one ?? new Members(found));
     this.#renewals = new Renewals(this.caller);
     this.#own = true;
     shared.set(this.caller.transport, this.#renewals);
@@ -280,8 +286,19 @@ export class Statehouse extends DaemonReader {
   // Transactions and leases.
 
   /** Begins a transaction: it reads as of one commit, and commits only if what it read still holds. */
-  beginTransaction(options: TxnOptions = {}): Promise<Transaction> {
-    return begin(this.caller, options);
+  beginTransaction(options?: TxnOptions & { held?: false }): Promise<Transaction>;
+  /**
+   * Begins a transaction that the daemon holds: it knows of it while it is open, its snapshot is that of the
+   * begin, and each write is a request, which is not sent again when its answer is lost. It takes only writes
+   * without deadlines, and deletes, and is gone when the daemon is started again.
+   */
+  beginTransaction(options: TxnOptions & { held: true }): Promise<HeldTransaction>;
+  async beginTransaction(
+    options: TxnOptions & { held?: boolean } = {},
+  ): Promise<Transaction | HeldTransaction> {
+    check.options(options, ...TXN, "held");
+    const { held, ...of } = options;
+    return check.flag("held", held) ? beginHeld(this.caller, of) : begin(this.caller, of);
   }
 
   /**
@@ -301,6 +318,15 @@ export class Statehouse extends DaemonReader {
    */
   lease(agentId: string, name: string, options?: LeaseOptions): Promise<Lease> {
     return acquire(this.caller, this.#renewals, agentId, name, options);
+  }
+
+  /**
+   * Claims records that are due, of an agent or of all (null), each for one worker at a time, and renews the
+   * claims in the background until they are completed or released. `waitMs` waits, by a watch, while nothing
+   * is due; without it the list is empty at once.
+   */
+  claim<V = AnyValue>(agentId: string | null = null, options?: ClaimOptions): Promise<Claim<V>[]> {
+    return claim<V>(this.caller, this.#renewals, agentId, options);
   }
 
   /** Commits one operation, and returns the record that came of it. */
@@ -342,7 +368,7 @@ export class Statehouse extends DaemonReader {
 }
 
 /** The renewals of a connection's leases, which all clients on it share. */
-const shared = new WeakMap<Transport, Renewals>();
+const shared = new WeakMap<Connection, Renewals>();
 
 function behaviourOf(given: BehaviourOptions, now: Options): Options {
   const ms = (field: "timeoutMs" | "attemptTimeoutMs") => {

@@ -8,7 +8,7 @@ import { CALL } from "./logreads.js";
 import * as pb from "./proto/statehouse/v1/statehouse_pb.js";
 import { codeName } from "./status.js";
 import { date, moment } from "./times.js";
-import type { OpenStream, Refusal, Status } from "./types.js";
+import type { ClusterStatus, OpenStream, Refusal, Status } from "./types.js";
 
 /** Of which namespaces is listed what goes on. */
 export interface LookOptions extends CallOptions {
@@ -71,6 +71,7 @@ export abstract class DaemonReader extends Finder {
       principal,
       sessions,
       sessionRequests,
+      cluster: answer.cluster && clusterOf(answer.cluster),
     };
   }
 
@@ -136,6 +137,17 @@ export abstract class DaemonReader extends Finder {
       limit: limit > MOST ? 0 : limit, // which is all
     };
   }
+}
+
+const ROLES: { readonly [role in pb.ClusterRole]?: ClusterStatus["role"] } = {
+  [pb.ClusterRole.FOLLOWER]: "follower",
+  [pb.ClusterRole.CANDIDATE]: "candidate",
+  [pb.ClusterRole.LEADER]: "leader",
+  [pb.ClusterRole.LEARNER]: "learner",
+};
+
+function clusterOf({ role, id, leaderAddress, term, members }: pb.ClusterStatus): ClusterStatus {
+  return { role: ROLES[role] ?? "unknown", id, leaderAddress, term, members: members.length };
 }
 
 /** What fits into the request. */

@@ -14,6 +14,12 @@ export interface EndpointOptions {
    * `localhost:50051`.
    */
   address?: string;
+  /**
+   * In place of `address`: those of daemons that keep one store between them, as they call themselves. Calls go to
+   * the one that leads, those that fail are repeated at another, and reads that may be stale (`maxStalenessMs`)
+   * go to all in turn.
+   */
+  addresses?: readonly string[];
   /** A key or the shared token; by default `STATEHOUSE_TOKEN`. */
   token?: string;
   /** Speak TLS, trusting the system's authorities. */
@@ -51,8 +57,20 @@ export interface Endpoint {
 const FIELDS = ["caFile", "certFile", "keyFile"] as const;
 const SECRET = ["authorization", "proxy-authorization", "cookie"];
 
-/** Checks how a client is told to reach the daemon. */
-export function endpoint(given: EndpointOptions): Endpoint {
+/** Checks how a client is told to reach the daemon, or several. */
+export function endpoints({ addresses, ...given }: EndpointOptions): Endpoint[] {
+  if (addresses === undefined) return [endpoint(given)];
+  const all = typeof addresses === "string" ? [] : check.items("addresses", addresses);
+  if (all.length === 0) {
+    throw check.refused("addresses", "addresses are those of one daemon at least, in an array");
+  }
+  if (given.address !== undefined) {
+    throw check.refused("addresses", "address and addresses say the same: leave out one");
+  }
+  return all.map((address) => endpoint({ ...given, address }));
+}
+
+function endpoint(given: EndpointOptions): Endpoint {
   const address = addressOf(given.address);
   const secure = isSecure(address, given);
   const headers = headersOf(given.headers);

@@ -182,8 +182,7 @@ class Feed {
     this.#count = 0;
     const within = new Deadline(this.#source.attemptMs());
     const { transport } = this.#caller;
-    await transport.reach(within, this.#signal);
-    const stream = transport.stream(this.#source.method, request as never, within, this.#signal);
+    const stream = transport.open(this.#source.method, request as never, within, this.#signal);
     for await (const batch of stream) {
       yield* this.#take(batch);
       if (this.left === 0) return;

@@ -45,7 +45,7 @@ export abstract class Finder extends LogReader {
     agentId: string | null,
     options: FindOptions = {},
   ): AsyncGenerator<StateRecord<V>, void, undefined> {
-    check.options(options, ...READ, "where", "prefix", "order", "metadata");
+    check.options(options, ...READ, "maxStalenessMs", "where", "prefix", "order", "metadata");
     const metadata = check.flag("metadata", options.metadata);
     const request = create(pb.FindRequestSchema, {
       ...this.agents(agentId),

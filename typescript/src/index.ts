@@ -6,6 +6,7 @@
 
 export { type CallOptions, newTxnId } from "./calls.js";
 export type { Integer } from "./check.js";
+export type { Claim, ClaimOptions } from "./claims.js";
 export { type BehaviourOptions, type ClientOptions, Statehouse } from "./client.js";
 export type { LookOptions } from "./daemon.js";
 export type { EndpointOptions } from "./endpoint.js";
@@ -43,8 +44,9 @@ export {
 } from "./errors.js";
 export { Condition, F, not, type Place } from "./filters.js";
 export type { DiffOptions, FindOptions } from "./finding.js";
+export type { HeldTransaction, HeldWriteOptions } from "./held.js";
 export type { Json, JsonObject } from "./json.js";
-export type { Lease, LeaseOptions } from "./leases.js";
+export type { Lease } from "./leases.js";
 export type {
   EventsOptions,
   HistoryOptions,
@@ -52,6 +54,7 @@ export type {
   ReplayOptions,
   WatchOptions,
 } from "./logreads.js";
+export type { LeaseOptions } from "./obtaining.js";
 export {
   type AnyOperation,
   type ContentOptions,

@@ -1,5 +1,5 @@
 /**
- * Leases that this process holds: acquiring, waiting for one, renewing, releasing.
+ * Leases that this process holds: acquiring, renewing, releasing.
  *
  * What a worker must never do is go on as the holder of a lease that has lapsed. So a lease counts as held
  * only for its time to live from the moment at which the last request that the daemon answered was *sent*,
@@ -8,13 +8,12 @@
  * commits is what guarantees, this is only how soon a worker is told.
  */
 
-import { hostname } from "node:os";
 import { debuglog } from "node:util";
 import { create } from "@bufbuild/protobuf";
-import { type Caller, type CallOptions, newTxnId } from "./calls.js";
+import type { Caller, CallOptions } from "./calls.js";
 import * as check from "./check.js";
 import * as errors from "./errors.js";
-import { watchFeed } from "./feeds.js";
+import { asked, LEASE, type LeaseOptions, obtained, waited } from "./obtaining.js";
 import { op, type Precondition, when } from "./operations.js";
 import * as pb from "./proto/statehouse/v1/statehouse_pb.js";
 import type { Renewals } from "./renewals.js";
@@ -26,23 +25,6 @@ const log = debuglog("statehouse");
 
 /** Milliseconds that releasing at the end of a block may take: the lease lapses anyway. */
 const FAREWELL = 5000;
-/** Milliseconds that it may take to release what an acquisition that was given up came to. */
-const MOMENT = 1000;
-const TTL = 30_000;
-
-/** How a lease is acquired. */
-export interface LeaseOptions {
-  /** Milliseconds that it is held after a renewal; by default 30,000. */
-  ttlMs?: number;
-  /** Milliseconds to wait for one that is held; by default 0. `Infinity`: as long as it takes. */
-  waitMs?: number;
-  /** Who holds it, for people; by default this machine and process. */
-  holder?: string;
-  namespace?: string;
-  metadata?: { readonly [key: string]: string };
-  /** Gives the acquisition up; what it may have got is released. */
-  signal?: AbortSignal;
-}
 
 /** A lease that this process holds, and renews in the background until it is released. */
 export class Lease implements Held {
@@ -159,6 +141,12 @@ export class Lease implements Held {
     return this.sent + this.ttlMs - performance.now();
   }
 
+  /** Counts it as released, by whatever it was. @internal */
+  protected ended(): void {
+    this.#renewals.discard(this);
+    this.#released = true;
+  }
+
   /** @internal */
   renewed(sent: number, deadline: Date): void {
     this.sent = sent;
@@ -198,114 +186,27 @@ export async function acquire(
   name: string,
   options: LeaseOptions = {},
 ): Promise<Lease> {
-  check.options(options, "ttlMs", "waitMs", "holder", "namespace", "metadata", "signal");
-  const asked: Asked = {
-    agentId: check.text("agentId", agentId),
-    name: check.text("name", name),
-    ttlMs: Number(check.wholeMilliseconds("ttlMs", options.ttlMs ?? TTL)),
-    holder: options.holder === undefined ? defaultHolder() : check.text("holder", options.holder),
-    namespace: caller.namespace(options.namespace),
-    metadata: check.textMap("metadata", options.metadata),
-    signal: check.signal(options.signal),
-  };
-  const found = await waited(caller, asked, patience(options.waitMs));
-  return new Lease(caller, renewals, found.info, found.sent);
-}
-
-interface Asked {
-  agentId: string;
-  name: string;
-  ttlMs: number;
-  holder: string;
-  namespace: string;
-  metadata: { [key: string]: string };
-  signal: AbortSignal | undefined;
-}
-
-type Found = { info: LeaseInfo; sent: number };
-
-function patience(ms: unknown): number {
-  if (ms === undefined || ms === 0) return 0;
-  if (ms === Number.POSITIVE_INFINITY) return ms;
-  return check.milliseconds("waitMs", ms);
-}
-
-/**
- * Tries, and again whenever a watch, which begins before the first try, tells that the lease was released
- * or lapsed.
- */
-async function waited(caller: Caller, asked: Asked, ms: number): Promise<Found> {
-  if (ms === 0) return attempt(caller, asked);
-  const { namespace, agentId, name, signal } = asked;
-  const request = create(pb.WatchRequestSchema, {
-    namespace,
-    agentId,
-    lease: name,
-    allOperations: true,
-    encoding: pb.ValueEncoding.NONE,
-  });
-  let held: errors.LeaseHeld | undefined;
-  const feed = watchFeed(caller, request, {
-    cursor: undefined,
-    ms,
-    epoch: "",
-    signal,
-    marks: true,
-  });
-  for await (const event of feed) {
-    if (held && !event?.operations.some((operation) => operation.deleted)) continue;
-    try {
-      return await attempt(caller, asked);
-    } catch (refused) {
-      if (!(refused instanceof errors.LeaseHeld)) throw refused;
-      held = refused;
-    }
-  }
-  throw held ?? new errors.DeadlineExceeded(`no answer within the ${ms} ms to wait`);
-}
-
-/**
- * Asks once. If it is given up meanwhile, what it came to is released: nobody knows the token, so it
- * would be held until it lapses.
- */
-async function attempt(caller: Caller, asked: Asked): Promise<Found> {
-  const { signal } = asked;
-  const sent = performance.now();
-  const txnId = newTxnId();
-  try {
-    return { info: await committed(caller, asked, txnId, signal), sent };
-  } catch (failed) {
-    if (signal?.aborted && failed instanceof errors.OutcomeUnknown) {
-      await undo(caller.within(MOMENT), asked, txnId);
-      throw signal.reason;
-    }
-    throw failed;
-  }
-}
-
-async function committed(caller: Caller, asked: Asked, txnId: string, signal?: AbortSignal) {
-  const { agentId, name, ttlMs, holder, namespace, metadata } = asked;
+  check.options(options, ...LEASE);
+  const how = asked(caller, options);
+  const { ttlMs, holder, namespace } = how;
+  const watched = { agentId: check.text("agentId", agentId), lease: check.text("name", name) };
   const operation = op.acquireLease(agentId, name, { ttlMs, holder, namespace });
-  const options = { metadata, txnId, ...(signal && { signal }) };
-  const lease = (await commitOf(caller, [operation], options)).results[0]?.lease;
-  if (!lease) throw errors.broken("an acquisition without its lease");
-  return lease;
-}
-
-/** Asks again under the transaction id, which acquires no second time, and releases what that names. */
-async function undo(caller: Caller, asked: Asked, txnId: string): Promise<void> {
-  try {
-    const { agentId, name, token, namespace } = await committed(caller, asked, txnId);
-    await commitOf(caller, [op.releaseLease(agentId, name, token, { namespace })]);
-  } catch (failed) {
-    if (!(failed instanceof errors.StatehouseError)) throw failed;
-    log("lease %s may lapse only: %s", asked.name, failed.reason);
-  }
-}
-
-/** Names this process for people. */
-function defaultHolder(): string {
-  return `${hostname()}/${process.pid}`.slice(0, 256);
+  let held: errors.LeaseHeld | undefined;
+  const found = await waited(
+    caller,
+    how,
+    watched,
+    (event) => event.deleted, // it was released, or has lapsed
+    () =>
+      obtained(caller, operation, how).catch((refused) => {
+        if (!(refused instanceof errors.LeaseHeld)) throw refused;
+        held = refused;
+        return undefined;
+      }),
+  );
+  if (!found) throw held;
+  if (!found.result.lease) throw errors.broken("an acquisition without its lease");
+  return new Lease(caller, renewals, found.result.lease, found.sent);
 }
 
 /** Renews leases in one request, which is tried as long as all of them may be held. */

@@ -25,7 +25,7 @@ export interface PageOptions extends CallOptions {
   limit?: number;
 }
 
-export interface HistoryOptions extends ReadOptions {
+export interface HistoryOptions extends Omit<ReadOptions, "maxStalenessMs"> {
   /** From the first version to the last; by default newest first. */
   oldestFirst?: boolean;
   limit?: number;

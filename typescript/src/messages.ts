@@ -54,6 +54,8 @@ const FIELDS: { readonly [T in AnyOperation["type"]]: readonly string[] } = {
   fork: ["to", "at"],
   acquireLease: ["name", "ttlMs", "holder"],
   releaseLease: ["name", "token"],
+  claimDue: ["prefix", "limit", "ttlMs", "holder"],
+  completeDue: ["key", "token"],
 };
 
 /**
@@ -75,7 +77,7 @@ export function operation(
   check.options(given, "type", "agentId", "namespace", ...FIELDS[given.type]);
   const message = create(pb.TransactOperationSchema, {
     namespace: caller.namespace(given.namespace),
-    agentId: check.text("agentId", given.agentId),
+    agentId: given.agentId === null ? "" : check.text("agentId", given.agentId),
     ...body(caller, given),
   });
   if (staged) checkNames(given, message);
@@ -145,7 +147,30 @@ function body(caller: Caller, given: AnyOperation): OperationInit {
         key: check.text("name", given.name),
         release: { token: check.count("token", given.token) },
       };
+    case "claimDue":
+      return {
+        key: check.text("prefix", given.prefix),
+        claim: {
+          holder: check.text("holder", given.holder),
+          ttlMs: check.wholeMilliseconds("ttlMs", given.ttlMs),
+          limit: claimed(given.limit),
+          allAgents: given.agentId === null,
+        },
+      };
+    case "completeDue":
+      return {
+        key: check.text("key", given.key),
+        complete: { token: check.count("token", given.token) },
+      };
   }
+}
+
+function claimed(limit: unknown): number {
+  const count = check.count("limit", limit);
+  if (count < 1n || count >= 2n ** 32n) {
+    throw check.refused("limit", `limit must be 1 or more, not ${limit}`);
+  }
+  return Number(count);
 }
 
 function write(given: AnyOperation & { type: "write" }): OperationInit {

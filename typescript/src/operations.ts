@@ -64,7 +64,12 @@ export type AnyOperation =
   | ({ type: "restore"; at: Point; prefix: string } & Named)
   | ({ type: "fork"; to: string; at?: Point | undefined } & Named)
   | ({ type: "acquireLease"; name: string; ttlMs: number; holder: string } & Named)
-  | ({ type: "releaseLease"; name: string; token: Integer } & Named);
+  | ({ type: "releaseLease"; name: string; token: Integer } & Named)
+  | ({ type: "claimDue"; prefix: string; limit: number; ttlMs: number; holder: string } & Omit<
+      Named,
+      "agentId"
+    > & { agentId: string | null })
+  | ({ type: "completeDue"; key: string; token: Integer } & Named);
 
 /** Where an operation is, and what version its key must be at. */
 export interface Expecting {
@@ -204,6 +209,35 @@ export const op = {
     type: "releaseLease",
     agentId,
     name,
+    token,
+  }),
+  /**
+   * Takes due records that no worker holds, at most `limit`, those due longest first, and acquires a lease
+   * on each; null: of all agents of the namespace. `client.claim` does that and renews them.
+   */
+  claimDue: (
+    agentId: string | null,
+    options: Within & { prefix?: string; limit?: number; ttlMs?: number; holder?: string } = {},
+  ): AnyOperation => ({
+    prefix: "",
+    limit: 1,
+    ttlMs: 30_000,
+    holder: "",
+    ...options,
+    type: "claimDue",
+    agentId,
+  }),
+  /** Ends a claim, by its token: the record is no longer due. One that has lapsed is refused. */
+  completeDue: (
+    agentId: string,
+    key: string,
+    token: Integer,
+    options: Within = {},
+  ): AnyOperation => ({
+    ...options,
+    type: "completeDue",
+    agentId,
+    key,
     token,
   }),
 } as const;

@@ -19,6 +19,11 @@ export interface ReadOptions extends CallOptions {
   at?: Point;
   /** A commit that the read must not be before: one's own last, wherever it was acknowledged. */
   minReadTs?: check.Integer;
+  /**
+   * The state may be so many milliseconds old: of daemons that keep one store any may answer, without asking
+   * the others. With `minReadTs` a program sees its own writes. By default the read is of the newest state.
+   */
+  maxStalenessMs?: number;
 }
 
 /** Options of a list. */
@@ -37,7 +42,7 @@ export interface KeysOptions extends ListOptions {
 }
 
 const CALL = ["signal", "timeoutMs"];
-const READ = [...CALL, "namespace", "at", "minReadTs"];
+const READ = [...CALL, "namespace", "at", "minReadTs", "maxStalenessMs"];
 const LIST = [...READ, "reverse", "limit"];
 
 /** How many names the daemon takes in one BatchGetState. */
@@ -210,6 +215,7 @@ export abstract class Reader {
     return {
       at: atMessage(options?.at, "at"),
       minReadTs: check.optionalCount("minReadTs", options?.minReadTs) ?? 0n,
+      maxStalenessMs: staleness(options?.maxStalenessMs),
     };
   }
 
@@ -245,7 +251,11 @@ export abstract class Reader {
   }
 }
 
-type MomentInit = { at?: pb.At | undefined; minReadTs: bigint };
+type MomentInit = { at?: pb.At | undefined; minReadTs: bigint; maxStalenessMs: bigint };
+
+function staleness(ms: number | undefined): bigint {
+  return ms === undefined ? 0n : check.wholeMilliseconds("maxStalenessMs", ms);
+}
 
 /** The order in which names are handed out. */
 export function ordered(reverse: boolean): (a: string, b: string) => number {

@@ -35,8 +35,30 @@ const encode = (schema: DescMessage) => (message: unknown) =>
   Buffer.from(toBinary(schema, message as MessageShape<DescMessage>));
 const decode = (schema: DescMessage) => (bytes: Buffer) => fromBinary(schema, bytes);
 
-/** A connection. Several clients may use one. */
-export class Transport {
+/** A way to a store. Several clients may use one. */
+export interface Connection {
+  readonly endpoint: Endpoint;
+  /** Ends when there is a connection. When it rejects nothing was sent. */
+  reach(deadline: Deadline, signal: AbortSignal | undefined): Promise<void>;
+  /** Makes a call, once there is a connection. */
+  ask<M extends UnaryName>(
+    name: M,
+    request: Request<M>,
+    deadline: Deadline,
+    signal: AbortSignal | undefined,
+  ): Promise<Answer<M>>;
+  /** Opens a stream, once there is a connection, and yields its messages. */
+  open<M extends StreamName>(
+    name: M,
+    request: Request<M>,
+    deadline: Deadline,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Answer<M>, void, undefined>;
+  close(): void;
+}
+
+/** A connection to one daemon. */
+export class Transport implements Connection {
   readonly endpoint: Endpoint;
   readonly #grpc: GrpcClient;
   /** Calls under way, which closing ends: gRPC would let them go on. */
@@ -82,8 +104,28 @@ export class Transport {
     }
   }
 
+  async ask<M extends UnaryName>(
+    name: M,
+    request: Request<M>,
+    deadline: Deadline,
+    signal: AbortSignal | undefined,
+  ): Promise<Answer<M>> {
+    await this.reach(deadline, signal);
+    return await this.#call(name, request, deadline, signal);
+  }
+
+  async *open<M extends StreamName>(
+    name: M,
+    request: Request<M>,
+    deadline: Deadline,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Answer<M>, void, undefined> {
+    await this.reach(deadline, signal);
+    yield* this.#stream(name, request, deadline, signal);
+  }
+
   /** Makes a call on a connection that stands. */
-  call<M extends UnaryName>(
+  #call<M extends UnaryName>(
     name: M,
     request: Request<M>,
     deadline: Deadline,
@@ -115,7 +157,7 @@ export class Transport {
   }
 
   /** Opens a stream on a connection that stands, and yields its messages. */
-  async *stream<M extends StreamName>(
+  async *#stream<M extends StreamName>(
     name: M,
     request: Request<M>,
     deadline: Deadline,

@@ -43,6 +43,9 @@ export interface TxnOptions {
   signal?: AbortSignal;
 }
 
+/** The names of a transaction's options. */
+export const TXN = ["timeoutMs", "metadata", "leases", "signal"];
+
 /** Milliseconds that a transaction has, unless its user says otherwise. */
 const TIMEOUT = 30_000;
 
@@ -255,7 +258,7 @@ export class Transaction extends TxnReader {
 
 /** Begins a transaction. Nothing of it is sent, but there has to be a connection. */
 export async function begin(caller: Caller, options: TxnOptions): Promise<Transaction> {
-  check.options(options, "timeoutMs", "metadata", "leases", "signal");
+  check.options(options, ...TXN);
   const ms =
     options.timeoutMs === undefined ? TIMEOUT : check.milliseconds("timeoutMs", options.timeoutMs);
   const signal = check.signal(options.signal);

@@ -125,15 +125,7 @@ export abstract class TxnReader extends Reader {
 
   /** @internal */
   protected override moment(options: ReadOptions | undefined) {
-    for (const field of ["at", "minReadTs"] as const) {
-      if (options?.[field] !== undefined) {
-        throw check.refused(
-          field,
-          `a read inside a transaction is at its snapshot: leave ${field} out`,
-        );
-      }
-    }
-    return { minReadTs: 0n };
+    return atSnapshot(options);
   }
 
   /** @internal */
@@ -271,6 +263,19 @@ export abstract class TxnReader extends Reader {
       metadata: undefined,
     };
   }
+}
+
+/** Refuses points of a read that is at a transaction's snapshot. */
+export function atSnapshot(options: ReadOptions | undefined) {
+  for (const field of ["at", "minReadTs", "maxStalenessMs"] as const) {
+    if (options?.[field] !== undefined) {
+      throw check.refused(
+        field,
+        `a read inside a transaction is at its snapshot: leave ${field} out`,
+      );
+    }
+  }
+  return { minReadTs: 0n, maxStalenessMs: 0n };
 }
 
 async function* folded(

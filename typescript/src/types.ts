@@ -89,6 +89,16 @@ export interface OperationResult {
   readonly keys: number;
   /** Of an acquisition. */
   readonly lease: LeaseInfo | undefined;
+  /** Of a claim. */
+  readonly claimed: readonly DueRecord[];
+}
+
+/** A record that a claim took. */
+export interface DueRecord<V = AnyValue> {
+  readonly record: StateRecord<V>;
+  readonly dueAt: Date;
+  /** The lease that is held on it. */
+  readonly lease: LeaseInfo;
 }
 
 /** What became durable. */
@@ -245,6 +255,19 @@ export interface Status {
   /** Connections that carry many requests in one stream, and the requests that they are at. */
   readonly sessions: bigint;
   readonly sessionRequests: bigint;
+  /** Of a daemon that keeps its store with others. */
+  readonly cluster: ClusterStatus | undefined;
+}
+
+/** What a daemon knows of those that it keeps a store with. */
+export interface ClusterStatus {
+  readonly role: "follower" | "candidate" | "leader" | "learner" | "unknown";
+  readonly id: bigint;
+  /** Where clients reach the one that leads; empty: it is not known. */
+  readonly leaderAddress: string;
+  readonly term: bigint;
+  /** How many there are. */
+  readonly members: number;
 }
 
 /** How often the daemon refused something in the last hour. What is not known is empty. */

@@ -1,7 +1,7 @@
 /** What the tests have in common: one daemon in memory, and a namespace of its own for each test. */
 
 import { after, before } from "node:test";
-import { type ClientOptions, newTxnId, type Statehouse } from "../src/index.js";
+import { type ClientOptions, DeadlineExceeded, newTxnId, type Statehouse } from "../src/index.js";
 import { Daemon, type DaemonOptions } from "../src/testing.js";
 import { Gateway } from "./gateway.js";
 
@@ -51,4 +51,15 @@ export async function take<T>(feed: AsyncIterable<T>, count: number): Promise<T[
 /** Lists all items of an iterator. */
 export async function all<T>(feed: AsyncIterable<T>): Promise<T[]> {
   return take(feed, Number.POSITIVE_INFINITY);
+}
+
+/** Has something waited for longer and longer, until there was time to ask for it at all. */
+export async function patiently<T>(wait: (waitMs: number) => Promise<T>): Promise<T> {
+  for (let waitMs = 50; ; waitMs *= 2) {
+    try {
+      return await wait(waitMs);
+    } catch (failed) {
+      if (!(failed instanceof DeadlineExceeded)) throw failed;
+    }
+  }
 }

@@ -54,6 +54,16 @@ export async function typed(client: Statehouse): Promise<void> {
   F("/cost").gt(true);
   for await (const event of client.watch("a", { after: commit.commitTs }))
     event.operations[0]?.act?.kind;
+  const held = await client.beginTransaction({ held: true, timeoutMs: 1000 });
+  await held.write("a", "k", {}, { expectedVersion: 0 });
+  // @ts-expect-error the daemon's transactions take no deadlines
+  await held.write("a", "k", {}, { ttlMs: 5 });
+  // @ts-expect-error what is evaluated is not of the daemon's transactions
+  held.increment("a", "k", "/n");
+  const [claim] = await client.claim<{ to: string }>("a", { waitMs: 5 });
+  const to: string | undefined = await claim?.run(({ record }) => record.value.to);
+  // @ts-expect-error all agents are asked for by null
+  await client.claim({ prefix: to });
   // @ts-expect-error all agents are asked for by null
   client.replay(undefined);
   void wrong;

@@ -8,7 +8,7 @@ const pageSize = 100;
 
 export class State {
   constructor(section, at, onSelect) {
-    Object.assign(this, { section, at, onSelect, open: new Set(), pages: new Map(), changed: new Set() });
+    Object.assign(this, { section, at, onSelect, open: new Set(), levels: new Map(), pages: new Map(), changed: new Set() });
     this.root = h("div", { class: "level" });
     section.append(h("h2", { id: "state" }, "State"), this.root);
   }
@@ -18,7 +18,15 @@ export class State {
   async show(ts, signal) {
     this.ts = ts;
     const focused = this.root.contains(document.activeElement) ? document.activeElement.dataset.path : undefined;
+    // Open folders are asked for at once, and not each after the one that it is in.
+    const levels = this.levels = new Map();
+    for (const path of this.open) {
+      const level = this.level(path, signal);
+      level.catch(() => {}); // whoever waits for it is told
+      levels.set(path, level);
+    }
     const level = await this.level("", signal);
+    levels.clear();
     if (signal?.aborted) return;
     this.root.replaceChildren(level);
     this.paint();
@@ -51,7 +59,7 @@ export class State {
     const keys = got.keys || [];
     const states = keys.length ? (await call("BatchGetState", { names: keys.map((key) => ({ namespace: ns, agentId: agent, key })), encoding: "VALUE_ENCODING_JSON", at }, signal)).states : [];
     const rows = keys.map((key, i) => [key, this.key(key, prefix, states[i])]);
-    for (const folder of got.folders || []) rows.push([folder, await this.folder(folder, prefix, signal)]);
+    rows.push(...await Promise.all((got.folders || []).map(async (folder) => [folder, await this.folder(folder, prefix, signal)])));
     rows.sort(([a], [b]) => (a < b ? -1 : 1));
     ul.append(...rows.map(([, li]) => li));
     return got.nextPageToken;
@@ -67,7 +75,7 @@ export class State {
   async folder(path, prefix, signal) {
     const box = h("details", { class: "folder" }, h("summary", { "data-path": path, class: "id" }, path.slice(prefix.length)));
     if (this.open.has(path)) {
-      box.append(await this.level(path, signal));
+      box.append(await (this.levels.get(path) || this.level(path, signal)));
       box.open = true;
     }
     box.addEventListener("toggle", async () => {

@@ -13,6 +13,7 @@ from statehouse._aio.daemon import DaemonCalls
 from statehouse._aio.finding import Finding
 from statehouse._aio.leases import AsyncLease, Leases, Leasing, Renewing
 from statehouse._aio.log import Log
+from statehouse._aio.members import MembersTransport
 from statehouse._aio.reads import Reads
 from statehouse._aio.transport import Transport
 from statehouse._aio.txn import AsyncHeldTxn, AsyncTxn
@@ -97,7 +98,12 @@ class AsyncStatehouse(ClientSurface, Reads, Writes, Changes, Leases, Finding, Lo
     _usage = "async with AsyncStatehouse(...) as client"
 
     def _open(self) -> None:
-        self._transport = Transport(self._endpoint, self._capture)
+        members = self._endpoint.members
+        self._transport = (
+            Transport(self._endpoint, self._capture)
+            if members is None
+            else MembersTransport(members.endpoints, self._capture)
+        )
         self._renewing = Renewing(self._transport, self._caller)
 
     def begin_transaction(

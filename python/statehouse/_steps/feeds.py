@@ -19,6 +19,8 @@ from statehouse.types import Event, LeaseChange, Operation, RangeAct
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from statehouse._channel import Endpoint
+
 
 class EventFeed:
     """What replay and watch have in common."""
@@ -92,8 +94,16 @@ class EventFeed:
         self._at = self._count = 0  # of the stream: a commit, and how many of its events came
         as_known(self.caller.endpoint, self.request)
         within = Deadline(self.attempt_timeout())
-        yield from reach(self.caller.endpoint, within)
-        stream = yield Open(self.method, self.request, within.left())
+        member = yield from self.caller.choose(self.request, within)
+        try:
+            yield from self._read_of(member, within)
+        except errors.StatehouseError as failed:
+            self.caller.learn(member, failed)
+            raise
+
+    def _read_of(self, member: Endpoint, within: Deadline) -> Feed[Event]:
+        yield from reach(member, within)
+        stream = yield Open(self.method, self.request, within.left(), member.member)
         try:
             while self.left is None or self.left > 0:
                 try:

@@ -10,7 +10,7 @@ from statehouse import _arguments as check
 from statehouse import errors
 from statehouse._proto import statehouse_pb2 as pb
 from statehouse._steps.log import agent
-from statehouse._steps.reads import encoding, existing, pages
+from statehouse._steps.reads import encoding, existing, may_be_stale, pages
 from statehouse._times import point_message, to_datetime
 from statehouse.filters import Condition
 from statehouse.types import AgentDetails, ForkOrigin, KeyDiff, Point, Record, RecordName
@@ -79,6 +79,7 @@ class FindSteps:
                 for record, entry in zip(found, response.entries)
             ]
 
+        may_be_stale(self._caller, request)
         return pages(self._caller, "Find", request, limit, items)
 
     def _diff(

@@ -30,6 +30,13 @@ def encoding(values: bool) -> pb.ValueEncoding:
     return NATIVE if check.flag("values", values) else pb.VALUE_ENCODING_NONE
 
 
+def may_be_stale(caller: Caller, request: Any) -> None:
+    """Says how old the state may be that a request reads, if the client takes an older one."""
+    seconds = caller.options.at_most_stale
+    if seconds is not None:
+        request.max_staleness_ms = max(1, round(seconds * 1000))
+
+
 class ReadSteps:
     """Reads of one namespace, now or at an earlier point. A transaction has its own way to ask."""
 
@@ -37,6 +44,7 @@ class ReadSteps:
 
     def _ask(self, method: str, request: Any) -> Steps[Any]:
         """Makes the call of a read."""
+        may_be_stale(self._caller, request)
         return self._caller.call(method, request)
 
     def _point(self, as_of: Point | None) -> Any:

@@ -18,6 +18,7 @@ from statehouse._sync.daemon import DaemonCalls
 from statehouse._sync.finding import Finding
 from statehouse._sync.leases import Lease, Leases, Renewing
 from statehouse._sync.log import Log
+from statehouse._sync.members import MembersTransport
 from statehouse._sync.reads import Reads
 from statehouse._sync.transport import Transport
 from statehouse._sync.txn import HeldTxn, Txn
@@ -46,7 +47,12 @@ class Statehouse(ClientSurface, Reads, Writes, Changes, Leases, Finding, Log, Da
     _usage = "with Statehouse(...) as client"
 
     def _open(self) -> None:
-        self._transport = Transport(self._endpoint, self._capture)
+        members = self._endpoint.members
+        self._transport = (
+            Transport(self._endpoint, self._capture)
+            if members is None
+            else MembersTransport(members.endpoints, self._capture)
+        )
         self._renewing = Renewing(self._transport, self._caller)
 
     def begin_transaction(

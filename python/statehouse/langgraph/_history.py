@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from statehouse.langgraph._layout import Saved, Thread, is_checkpoint, saved
-from statehouse.langgraph._reading import Reading, guesses
+from statehouse.langgraph._reading import Reading, writes_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ class History(Reading):
                 key
                 for one in chain
                 for key in (
-                    *guesses(thread.writes(one.id)),
+                    *writes_of(thread, one.id),
                     *(thread.value(c, v) for c, v in one.versions().items() if c in left),
                 )
             ]

@@ -6,7 +6,8 @@
 ``i/NAMESPACE/ID``                           the number of the checkpoint of this id
 ``v/NAMESPACE/CHANNEL/VERSION``              a channel's value, as bytes
 ``w/NAMESPACE/ID/0000000000000001``          what one ``put_writes`` wrote to a checkpoint
-``w/NAMESPACE/ID/+NAME``                     that, if it did not fit into a commit
+``w/NAMESPACE/ID/+``                         that there are writes under other numbers than 1 to 4
+``w/NAMESPACE/ID/+NAME``                     what did not fit into the commit of a ``put_writes``
 ===========================================  =====================================================
 
 A value is written once, by the first checkpoint that has it: later ones name its version. It is
@@ -16,6 +17,10 @@ goes on in records of the same name with ``~1``, ``~2``… after it; the content
 Numbers go on without a gap, and the next is given only on the condition that it is free. So where
 the checkpoint after one that stays is deleted, and there are later ones, a record stays that says
 so: the number after a checkpoint is free only if there is no later one.
+
+Writes are numbered by the daemon, which gives no number twice: not after the checkpoint was deleted
+and put again, nor after an operator has set the thread back. So the first of those that are there
+may have any number, and whoever is given one above 4 says so in a record of its own.
 """
 
 from __future__ import annotations
@@ -35,7 +40,7 @@ _CONTENT = "application/vnd.langgraph."
 _CONTENT_TYPE = re.compile(re.escape(_CONTENT) + r"([^;]*)(?:;parts=(\d+))?(?:;ahead=([0-9a-f]+))?")
 #: Bytes of a record; the daemon takes 1 MiB unless it is told otherwise.
 PART = 900_000
-#: How many calls of ``put_writes`` a read of a checkpoint looks for before it lists them.
+#: The writes of how many numbers a read of a checkpoint looks for before it lists them.
 GUESSED = 4
 
 
@@ -77,6 +82,10 @@ class Thread:
     def writes(self, checkpoint_id: str) -> str:
         """What the keys of the writes to a checkpoint begin with."""
         return f"w/{self.quoted}/{quoted(checkpoint_id)}/"
+
+    def more(self, checkpoint_id: str) -> str:
+        """The key of the record that says that a read has to list the writes to a checkpoint."""
+        return f"{self.writes(checkpoint_id)}+"
 
     def ahead(self, checkpoint_id: str, name: str) -> str:
         """The key of writes that did not fit into a commit, and are there before it."""
@@ -140,7 +149,12 @@ def is_checkpoint(record: Record) -> bool:
 
 def number_of(record: Record) -> int:
     """The number in the key of a checkpoint's record."""
-    return int(record.key.rpartition("/")[2])
+    return number_at(record.key)
+
+
+def number_at(key: str) -> int:
+    """The number that a key ends with."""
+    return int(key.rpartition("/")[2])
 
 
 def saved(record: Record) -> Saved:

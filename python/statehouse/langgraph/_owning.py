@@ -68,7 +68,7 @@ class Place(NamedTuple):
 NOWHERE = Place(0, 0)
 #: Of how many namespaces a context remembers what it has read.
 _READ = 64
-#: How many checkpoints a saver remembers to have put.
+#: How many checkpoints a saver remembers to have put, and to have written to.
 _PUT = 4096
 #: Of how many namespaces a saver remembers the latest checkpoint.
 _LATEST = 512
@@ -83,6 +83,7 @@ class Memory:
     def __init__(self) -> None:
         self._put: OrderedDict[tuple[str, str, str], Place] = OrderedDict()
         self._latest: OrderedDict[tuple[str, str], Saved] = OrderedDict()
+        self._written: OrderedDict[tuple[str, str, str], int] = OrderedDict()
         self._lock = Lock()
 
     def has_read(self, thread: Thread, place: Place) -> None:
@@ -106,6 +107,26 @@ class Memory:
         """Where this process has put, or found, a checkpoint."""
         with self._lock:
             return self._put.get((thread.agent, thread.namespace, checkpoint_id))
+
+    def will_write(self, thread: Thread, checkpoint_id: str, count: int) -> int:
+        """Counts writes to a checkpoint that are about to be sent, and answers the number that the
+        last of them gets, or more if there are some that are not known here.
+        """
+        with self._lock:
+            return self._counted(thread, checkpoint_id, count, 0)
+
+    def has_written(self, thread: Thread, checkpoint_id: str, number: int) -> None:
+        """Remembers which number the daemon gave to a write."""
+        with self._lock:
+            self._counted(thread, checkpoint_id, 0, number)
+
+    def _counted(self, thread: Thread, checkpoint_id: str, more: int, least: int) -> int:
+        key = (thread.agent, thread.namespace, checkpoint_id)
+        self._written[key] = last = max(self._written.get(key, 0) + more, least)
+        self._written.move_to_end(key)
+        if len(self._written) > _PUT:
+            self._written.popitem(last=False)
+        return last
 
     def is_latest(self, thread: Thread, found: Saved) -> None:
         """Remembers the latest checkpoint, for whoever reads it again to ask for all of it at

@@ -206,10 +206,10 @@ class Reading:
         as_of: int | None = None,
     ) -> Steps[list[Written]]:
         """The writes to a checkpoint, in the order in which the framework applies them."""
-        prefix = thread.writes(checkpoint_id)
-        guessed = guesses(prefix)
+        guessed = guesses(thread, checkpoint_id)
         read = [records[key] for key in guessed if key in records]
-        if guessed[-1] in records:  # there may be more
+        if guessed[-1] in records or thread.more(checkpoint_id) in records:  # there may be more
+            prefix = thread.writes(checkpoint_id)
             rows = yield from ask_all("scan_prefix", thread.agent, prefix, as_of=as_of)
             read = [row for row in rows if row.key > f"{prefix}0"]
         return (yield from self._written(thread, checkpoint_id, read, as_of))
@@ -272,13 +272,19 @@ def _parts_of(
         for channel, version in one.versions().items()
     }
     parents = {thread.index(one.parent): None for one in found if one.parent is not None}
-    written = [key for one in found for key in guesses(thread.writes(one.id)) if writes]
+    written = [key for one in found for key in writes_of(thread, one.id) if writes]
     return [*values, *parents, *written], list(values)
 
 
-def guesses(prefix: str) -> list[str]:
-    """The keys of the first calls of ``put_writes``."""
+def guesses(thread: Thread, checkpoint_id: str) -> list[str]:
+    """The keys that the first writes to a checkpoint have as a rule."""
+    prefix = thread.writes(checkpoint_id)
     return [f"{prefix}{number:016}" for number in range(1, GUESSED + 1)]
+
+
+def writes_of(thread: Thread, checkpoint_id: str) -> list[str]:
+    """The keys by which to find what was written to a checkpoint."""
+    return [*guesses(thread, checkpoint_id), thread.more(checkpoint_id)]
 
 
 def place_of(found: Saved | None) -> Place:

@@ -65,8 +65,10 @@ def recent(thread: Thread, records: Sequence[Record]) -> Recent:
     for _, place in found:
         if is_checkpoint(records[place]):  # and so is its index
             by_key.setdefault(thread.index(saved(records[place]).id), records[place])
+    # To one that was put again there may have been writes before.
+    once = certain and by_key[thread.index(latest.id)].version == 1
     writes = None
-    if whole or (certain and latest.body.get(UNWRITTEN)):
+    if whole or (once and latest.body.get(UNWRITTEN)):
         first = f"{thread.writes(latest.id)}0"
         writes = sorted(
             (one for one in records if one.key.startswith(first)), key=lambda one: one.key

@@ -10,12 +10,14 @@ from langgraph.checkpoint.base import get_serializable_checkpoint_metadata
 from statehouse import Append, KeyPrecondition, PreconditionFailed, Write
 from statehouse.langgraph._asking import Steps, ask
 from statehouse.langgraph._layout import (
+    GUESSED,
     UNWRITTEN,
     Saved,
     Thread,
     body,
     content_type,
     copied,
+    number_at,
     part_key,
     parts_of,
     value_writes,
@@ -115,7 +117,7 @@ class Writing(Reading):
         conditions: list[KeyPrecondition],
     ) -> Steps[None]:
         """Commits what is one checkpoint; first as one that nothing was written to yet."""
-        unwritten = KeyPrecondition(thread.agent, guesses(thread.writes(made["id"]))[0], 0)
+        unwritten = KeyPrecondition(thread.agent, guesses(thread, made["id"])[0], 0)
         try:
             first = {**made, UNWRITTEN: True}
             yield from self._commit_as(thread, base, first, values, [*conditions, unwritten])
@@ -209,7 +211,15 @@ class Writing(Reading):
             )
             for at, part in enumerate(parts[:1] if ahead else parts)
         ]
-        yield from ask("transact", operations, metadata={"task_id": task_id})
+        more = Write(thread.agent, thread.more(checkpoint_id), {}, if_absent=True)
+        said = self._memory.will_write(thread, checkpoint_id, len(operations)) > GUESSED
+        commit = yield from ask(
+            "transact", [*operations, *([more] if said else [])], metadata={"task_id": task_id}
+        )
+        last = number_at(commit.versions[len(operations) - 1].key)
+        self._memory.has_written(thread, checkpoint_id, last)
+        if last > GUESSED and not said:
+            yield from ask("transact", [more], metadata={"task_id": task_id})
 
 
 def _said(metadata: dict[str, Any]) -> dict[str, str]:

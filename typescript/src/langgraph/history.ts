@@ -5,12 +5,12 @@ import type { CheckpointPendingWrite } from "@langchain/langgraph-checkpoint";
 import type { AnyValue } from "../types.js";
 import {
   type Body,
-  guesses,
   isCheckpoint,
   type Saved,
   saved,
   type Thread,
   valueKeys,
+  writesOf,
 } from "./layout.js";
 import type { Reading } from "./reading.js";
 
@@ -42,7 +42,7 @@ export async function deltaHistory(
     const chain = chainOf(at, block, left);
     if (chain.length === 0) break;
     const keys = chain.flatMap(({ body }) => [
-      ...guesses(thread.writes(body.id)),
+      ...writesOf(thread, body.id),
       ...ends(thread, body, left).values(),
     ]);
     const records = await reading.records(thread, keys);

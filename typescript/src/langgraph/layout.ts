@@ -7,10 +7,16 @@
  * - `i/NAMESPACE/ID`: the number of the checkpoint of this id
  * - `v/NAMESPACE/CHANNEL/VERSION`: a channel's value, as bytes
  * - `w/NAMESPACE/ID/0000000000000001`: what one `putWrites` wrote to a checkpoint
+ * - `w/NAMESPACE/ID/+`: that there are writes under other numbers than 1 to 4
+ * - `w/NAMESPACE/ID/+NAME`: what did not fit into the commit of a `putWrites`
  *
  * A value is written once, by the first checkpoint that has it: later ones name its version. It is bytes
  * under a content type that names the serializer's type. What is larger than a record may be goes on in
  * records of the same name with `~1`, `~2`… after it; the content type says how many.
+ *
+ * Writes are numbered by the daemon, which gives no number twice: not after the checkpoint was deleted and put
+ * again, nor after an operator has set the thread back. So the first of those that are there may have any
+ * number, and whoever is given one above 4 says so in a record of its own.
  */
 
 import type { SerializerProtocol } from "@langchain/langgraph-checkpoint";
@@ -20,10 +26,11 @@ import type { AnyValue, StateRecord } from "../types.js";
 
 /** Bytes of a record; the daemon takes 1 MiB unless it is told otherwise. */
 const PART = 900_000;
-/** How many calls of `putWrites` a read of a checkpoint looks for before it lists them. */
-const GUESSED = 8;
+/** The writes of how many numbers a read of a checkpoint looks for before it lists them. */
+export const GUESSED = 4;
 const CONTENT = "application/vnd.langgraph.";
-const CONTENT_TYPE = /^application\/vnd\.langgraph\.([^;]*)(?:;parts=(\d+))?$/;
+const CONTENT_TYPE =
+  /^application\/vnd\.langgraph\.([^;]*)(?:;parts=(\d+))?(?:;ahead=([0-9a-f]+))?$/;
 
 /** One checkpoint namespace of a thread. */
 export class Thread {
@@ -63,6 +70,16 @@ export class Thread {
   writes(checkpointId: string): string {
     return `w/${this.#quoted}/${quoted(checkpointId)}/`;
   }
+
+  /** The key of the record that says that a read has to list the writes to a checkpoint. */
+  more(checkpointId: string): string {
+    return `${this.writes(checkpointId)}+`;
+  }
+
+  /** The key of writes that did not fit into a commit, and are there before it. */
+  ahead(checkpointId: string, name: string): string {
+    return `${this.more(checkpointId)}${name}`;
+  }
 }
 
 /** Writes a name so that it has no control character and no `/`. */
@@ -92,6 +109,8 @@ export interface Body {
   readonly values: readonly string[];
   /** The id of the checkpoint that it follows. */
   readonly parent?: string;
+  /** Nothing had been written to it when it was put, so that all writes to it came later. */
+  readonly unwritten?: true;
 }
 
 /** A checkpoint as it is kept. */
@@ -109,8 +128,13 @@ export function isCheckpoint(record: StateRecord<Body>): boolean {
 
 /** Reads a checkpoint's record. */
 export function saved(record: StateRecord<Body>): Saved {
-  const number = Number(record.key.slice(record.key.lastIndexOf("/") + 1));
-  return { number, version: record.version, body: record.value, readTs: record.readTs };
+  const { version, value: body, readTs } = record;
+  return { number: numberAt(record.key), version, body, readTs };
+}
+
+/** The number that a key ends with. */
+export function numberAt(key: string): number {
+  return Number(key.slice(key.lastIndexOf("/") + 1));
 }
 
 /** The keys of the values of a checkpoint, by channel. */
@@ -121,9 +145,15 @@ export function valueKeys(thread: Thread, body: Body): Map<string, string> {
   );
 }
 
-/** The keys of the first calls of `putWrites`. */
-export function guesses(prefix: string): string[] {
+/** The keys that the first writes to a checkpoint have as a rule. */
+export function guesses(thread: Thread, checkpointId: string): string[] {
+  const prefix = thread.writes(checkpointId);
   return Array.from({ length: GUESSED }, (_, at) => prefix + String(at + 1).padStart(16, "0"));
+}
+
+/** The keys by which to find what was written to a checkpoint. */
+export function writesOf(thread: Thread, checkpointId: string): string[] {
+  return [...guesses(thread, checkpointId), thread.more(checkpointId)];
 }
 
 /** The key of a part of a value. */
@@ -158,15 +188,18 @@ export async function valueWrites(
   );
 }
 
-/** The serializer's type of a record, and of how many the value is made. */
-export function kindAndParts(record: StateRecord): { kind: string; parts: number } {
+/**
+ * What the content type of a record says: the serializer's type, of how many records the value is made, and
+ * where they are if not there.
+ */
+export function contentOf(record: StateRecord): { kind: string; parts: number; ahead: string } {
   const read = CONTENT_TYPE.exec(record.contentType);
   if (!read) {
     throw new DataLoss(
       `${record.key} of agent ${record.agentId} is ${record.contentType || "JSON"}, which this package does not write`,
     );
   }
-  return { kind: read[1] as string, parts: Number(read[2] ?? 1) };
+  return { kind: read[1] as string, parts: Number(read[2] ?? 1), ahead: read[3] ?? "" };
 }
 
 /** Reads a value that was written as {@link serialized} does, here or by the Python SDK. */

@@ -13,7 +13,8 @@
 
 import type { RunnableConfig } from "@langchain/core/runnables";
 import { PreconditionFailed } from "../errors.js";
-import type { Saved, Thread } from "./layout.js";
+import { fromJson, toJson } from "../json.js";
+import type { Body, Saved, Thread } from "./layout.js";
 
 /** Another worker has gone on with the thread since this run read it. Nothing was written. */
 export class ThreadConflict extends PreconditionFailed {
@@ -56,8 +57,10 @@ export function placeOf(found: Saved | undefined, values: Iterable<string> = [])
   return { number: found.number, version: found.version, values: new Set(values) };
 }
 
-/** How many checkpoints a saver remembers to have put, and to have read. */
+/** How many checkpoints a saver remembers to have put, to have read and to have written to. */
 const REMEMBERED = 4096;
+/** Of how many namespaces it remembers the latest checkpoint. */
+const LATEST = 512;
 
 /** What a saver, and the runs that use it, know of threads. */
 export class Memory {
@@ -67,6 +70,10 @@ export class Memory {
   readonly #put = new Map<string, Place>();
   /** What the latest one was when a checkpoint was asked for by its id, by whoever is no run. */
   readonly #read = new Map<string, Place>();
+  /** The latest checkpoints, of which the bodies are JSON: what is made of them is changed by others. */
+  readonly #latest = new Map<string, Omit<Saved, "body"> & { readonly body: Uint8Array }>();
+  /** The highest numbers of writes to checkpoints. */
+  readonly #written = new Map<string, number>();
 
   /** Remembers as what a run has read a thread. */
   hasRead(config: RunnableConfig, thread: Thread, latest: Place): void {
@@ -91,6 +98,37 @@ export class Memory {
     }
   }
 
+  /**
+   * Remembers the latest checkpoint, for whoever reads it again to ask for all of it at once. Whether it is
+   * still the latest, the answer says.
+   */
+  isLatest(thread: Thread, found: Saved): void {
+    const body = toJson({ ...found.body });
+    remember(this.#latest, nameOf(thread), { ...found, body }, LATEST);
+  }
+
+  /** The checkpoint that was the latest when this process put or read it. */
+  latest(thread: Thread): Saved | undefined {
+    const known = this.#latest.get(nameOf(thread));
+    return known && { ...known, body: fromJson(known.body) as unknown as Body };
+  }
+
+  /**
+   * Counts writes to a checkpoint that are about to be sent, and answers the number that the last of them
+   * gets, or more if there are some that are not known here.
+   */
+  willWrite(thread: Thread, checkpointId: string, count: number): number {
+    const last = (this.#written.get(nameOf(thread, checkpointId)) ?? 0) + count;
+    remember(this.#written, nameOf(thread, checkpointId), last);
+    return last;
+  }
+
+  /** Remembers which number the daemon gave to a write. */
+  hasWritten(thread: Thread, checkpointId: string, number: number): void {
+    const last = this.#written.get(nameOf(thread, checkpointId)) ?? 0;
+    remember(this.#written, nameOf(thread, checkpointId), Math.max(last, number));
+  }
+
   /** Where this process has put, or found, a checkpoint. */
   place(thread: Thread, checkpointId: string): Place | undefined {
     return this.#put.get(nameOf(thread, checkpointId));
@@ -113,7 +151,7 @@ export class Memory {
 
   /** Forgets a thread of which something was deleted. */
   forget(agent: string): void {
-    for (const known of [this.#put, this.#read]) {
+    for (const known of [this.#put, this.#read, this.#latest]) {
       for (const name of known.keys()) if (name.startsWith(`${agent}\0`)) known.delete(name);
     }
   }
@@ -123,10 +161,10 @@ function nameOf(thread: Thread, checkpointId = ""): string {
   return `${thread.agent}\0${thread.namespace}\0${checkpointId}`;
 }
 
-function remember(known: Map<string, Place>, name: string, place: Place): void {
+function remember<T>(known: Map<string, T>, name: string, what: T, most = REMEMBERED): void {
   known.delete(name);
-  known.set(name, place);
-  if (known.size > REMEMBERED) known.delete(known.keys().next().value as string);
+  known.set(name, what);
+  if (known.size > most) known.delete(known.keys().next().value as string);
 }
 
 /**

@@ -19,16 +19,18 @@ import { collect } from "../pages.js";
 import type { AnyValue, StateRecord } from "../types.js";
 import {
   type Body,
+  contentOf,
   deserialized,
   guesses,
-  kindAndParts,
   partKey,
   type Saved,
   saved,
   Thread,
   valueKeys,
+  writesOf,
 } from "./layout.js";
 import { type Memory, placeOf } from "./owning.js";
+import { RECENT, recent } from "./recent.js";
 
 type Records = Map<string, StateRecord>;
 
@@ -73,6 +75,80 @@ export class Reading {
     return new Thread(String(threadId), String(namespace ?? ""), `${this.prefix}${threadId}`);
   }
 
+  /** Reads a checkpoint by its id, or the latest. */
+  async tuple(
+    config: RunnableConfig,
+    thread: Thread,
+    checkpointId: string | undefined,
+  ): Promise<CheckpointTuple | undefined> {
+    const known = this.memory.latest(thread);
+    if (known && (!checkpointId || checkpointId === known.body.id)) {
+      const found = await this.#ifLatest(config, thread, known);
+      if (found) return found;
+    }
+    if (!checkpointId) {
+      const { certain, found } = await this.#recent(config, thread);
+      if (certain) return found;
+    }
+    const one = await this.find(config, thread, checkpointId);
+    if (!one) return undefined;
+    const [tuple] = await this.load(thread, [one], one.readTs);
+    return tuple;
+  }
+
+  /**
+   * Reads a checkpoint in one request, if it is still the latest: then it is as it was, and there is none of
+   * the next number.
+   */
+  async #ifLatest(
+    config: RunnableConfig,
+    thread: Thread,
+    known: Saved,
+  ): Promise<CheckpointTuple | undefined> {
+    const key = thread.checkpoint(known.number);
+    const after = thread.checkpoint(known.number + 1);
+    const records = await this.records(thread, [key, after, ...partsOf(thread, [known])]);
+    const record = records.get(key);
+    if (records.has(after) || record?.version !== known.version) return undefined;
+    this.#isLatest(config, thread, known);
+    return this.#tuple(thread, known, records, record.readTs);
+  }
+
+  /**
+   * Reads the latest checkpoint by what was changed last, in one request if all is there; and whether it is
+   * the latest for certain.
+   */
+  async #recent(
+    config: RunnableConfig,
+    thread: Thread,
+  ): Promise<{ certain: boolean; found?: CheckpointTuple | undefined }> {
+    const changed = this.client.find(thread.agent, { order: "changed", limit: RECENT });
+    const { latest, certain, records, writes } = recent(thread, await collect(changed));
+    if (!latest) {
+      if (certain) this.memory.hasRead(config, thread, placeOf(undefined));
+      return { certain };
+    }
+    if (!certain) {
+      const found = await this.#ifLatest(config, thread, latest);
+      return { certain: found !== undefined, found };
+    }
+    this.#isLatest(config, thread, latest);
+    const parts = partsOf(thread, [latest], writes === undefined);
+    const missing = [...parts].filter((key) => !records.has(key));
+    if (missing.length > 0) {
+      for (const [key, record] of await this.records(thread, missing, latest.readTs)) {
+        records.set(key, record);
+      }
+    }
+    return { certain, found: await this.#tuple(thread, latest, records, latest.readTs, writes) };
+  }
+
+  #isLatest(config: RunnableConfig, thread: Thread, latest: Saved): void {
+    const values = valueKeys(thread, latest.body).values();
+    this.memory.hasRead(config, thread, placeOf(latest, values));
+    this.memory.isLatest(thread, latest);
+  }
+
   /** Finds a checkpoint by its id, or the latest; remembers what the thread was read as. */
   async find(
     config: RunnableConfig,
@@ -80,11 +156,8 @@ export class Reading {
     checkpointId: string | undefined,
   ): Promise<Saved | undefined> {
     const latest = await this.latest(thread);
-    this.memory.hasRead(
-      config,
-      thread,
-      placeOf(latest, latest && valueKeys(thread, latest.body).values()),
-    );
+    if (latest) this.#isLatest(config, thread, latest);
+    else this.memory.hasRead(config, thread, placeOf(undefined));
     if (!latest || !checkpointId || latest.body.id === checkpointId) return latest;
     const number = await this.number(thread, checkpointId);
     if (number === undefined) return undefined;
@@ -114,13 +187,7 @@ export class Reading {
 
   /** Reads all that checkpoints consist of, in one request where that suffices. */
   async load(thread: Thread, found: readonly Saved[], at?: bigint): Promise<CheckpointTuple[]> {
-    const keys = new Set<string>();
-    for (const { body } of found) {
-      for (const key of valueKeys(thread, body).values()) keys.add(key);
-      if (body.parent !== undefined) keys.add(thread.index(body.parent));
-      for (const key of guesses(thread.writes(body.id))) keys.add(key);
-    }
-    const records = await this.records(thread, keys, at);
+    const records = await this.records(thread, partsOf(thread, found), at);
     return Promise.all(found.map((one) => this.#tuple(thread, one, records, at)));
   }
 
@@ -137,13 +204,16 @@ export class Reading {
     one: Saved,
     records: Records,
     at: bigint | undefined,
+    listed?: readonly StateRecord[],
   ): Promise<CheckpointTuple> {
     const { body } = one;
     const values: [string, AnyValue][] = [];
     for (const [channel, key] of valueKeys(thread, body)) {
       values.push([channel, await this.value(thread, key, records, at)]);
     }
-    const writes = await this.writes(thread, body.id, records);
+    const writes = listed
+      ? await this.#written(thread, body.id, listed, at)
+      : await this.writes(thread, body.id, records, at);
     const kept = await this.revived<Partial<Checkpoint>>(body.checkpoint);
     const checkpoint = {
       ...kept,
@@ -167,7 +237,7 @@ export class Reading {
 
   /** Puts what was sent in a checkpoint of an old version where today's framework looks for it. */
   async #migrate(thread: Thread, checkpoint: Checkpoint, parent: string): Promise<void> {
-    const records = await this.records(thread, guesses(thread.writes(parent)));
+    const records = await this.records(thread, writesOf(thread, parent));
     const sent = await this.writes(thread, parent, records);
     checkpoint.channel_values[TASKS] = sent.filter((w) => w.channel === TASKS).map((w) => w.value);
     const versions = Object.values(checkpoint.channel_versions);
@@ -188,31 +258,62 @@ export class Reading {
         `agent ${thread.agent} has a checkpoint with the value ${key}, which is gone`,
       );
     }
-    const { kind, parts } = kindAndParts(first);
+    const { kind, parts } = contentOf(first);
     const keys = Array.from({ length: parts - 1 }, (_, part) => partKey(key, part + 1));
     const rest = keys.length > 0 ? await this.records(thread, keys, at) : new Map();
-    const whole = [first, ...keys.map((part) => rest.get(part))].map((record) => {
-      if (!record)
-        throw new DataLoss(`the value ${key} of agent ${thread.agent} has a part that is gone`);
+    return this.#whole(thread, kind, [first, ...keys.map((part) => rest.get(part))]);
+  }
+
+  /** Reads a value of the records that it is made of. */
+  #whole(
+    thread: Thread,
+    kind: string,
+    parts: readonly (StateRecord | undefined)[],
+  ): Promise<AnyValue> {
+    const whole = parts.map((record) => {
+      if (!record) throw new DataLoss(`a value of agent ${thread.agent} has a part that is gone`);
       return record.value as Uint8Array;
     });
     return deserialized(this.serde, kind, whole);
   }
 
   /** The writes to a checkpoint, in the order in which the framework applies them. */
-  async writes(thread: Thread, checkpointId: string, records: Records): Promise<Written[]> {
-    const prefix = thread.writes(checkpointId);
-    const guessed = guesses(prefix);
+  async writes(
+    thread: Thread,
+    checkpointId: string,
+    records: Records,
+    at?: bigint,
+  ): Promise<Written[]> {
+    const guessed = guesses(thread, checkpointId);
     let read = guessed.flatMap((key) => records.get(key) ?? []);
-    if (records.has(guessed.at(-1) as string)) {
-      read = await collect(this.client.scanPrefix(thread.agent, prefix)); // there may be more
+    if (records.has(guessed.at(-1) as string) || records.has(thread.more(checkpointId))) {
+      // There may be more.
+      const prefix = thread.writes(checkpointId);
+      const scan = this.client.scanPrefix(thread.agent, prefix, at === undefined ? {} : { at });
+      read = (await collect(scan)).filter(({ key }) => key > `${prefix}0`);
     }
+    return this.#written(thread, checkpointId, read, at);
+  }
+
+  /** Makes writes of their records. */
+  async #written(
+    thread: Thread,
+    checkpointId: string,
+    read: readonly StateRecord[],
+    asOf: bigint | undefined,
+  ): Promise<Written[]> {
     const written = new Map<string, Written>();
     for (let at = 0; at < read.length; ) {
-      const { kind, parts } = kindAndParts(read[at] as StateRecord);
-      const whole = read.slice(at, at + parts).map((record) => record.value as Uint8Array);
-      at += parts;
-      const [taskId, taskPath, writes] = await deserialized(this.serde, kind, whole);
+      const { kind, parts, ahead } = contentOf(read[at] as StateRecord);
+      let held: readonly (StateRecord | undefined)[] = read.slice(at, at + (ahead ? 1 : parts));
+      at += held.length;
+      if (ahead) {
+        const key = thread.ahead(checkpointId, ahead);
+        const keys = Array.from({ length: parts }, (_, part) => partKey(key, part));
+        const others = await this.records(thread, keys, asOf);
+        held = keys.map((part) => others.get(part));
+      }
+      const [taskId, taskPath, writes] = await this.#whole(thread, kind, held);
       for (const [index, channel, value] of writes) {
         // Of what a task wrote the first counts, however often it is done again; of errors, interrupts
         // and resumes the last.
@@ -242,6 +343,17 @@ export class Reading {
     const [kind] = await this.serde.dumpsTyped(null);
     return kind === "json" ? this.serde.loadsTyped(kind, anyJson("metadata", value)) : value;
   }
+}
+
+/** The keys of what checkpoints consist of. */
+function partsOf(thread: Thread, found: readonly Saved[], writes = true): Set<string> {
+  const keys = new Set<string>();
+  for (const { body } of found) {
+    for (const key of valueKeys(thread, body).values()) keys.add(key);
+    if (body.parent !== undefined) keys.add(thread.index(body.parent));
+    if (writes) for (const key of writesOf(thread, body.id)) keys.add(key);
+  }
+  return keys;
 }
 
 /** Names a checkpoint as the framework does. */

@@ -73,10 +73,7 @@ export class StatehouseSaver extends BaseCheckpointSaver {
     const { thread_id, checkpoint_ns } = config.configurable ?? {};
     if (thread_id === undefined) return undefined;
     const thread = this.#reading.thread(thread_id, checkpoint_ns);
-    const found = await this.#reading.find(config, thread, getCheckpointId(config) || undefined);
-    if (!found) return undefined;
-    const [tuple] = await this.#reading.load(thread, [found], found.readTs);
-    return tuple;
+    return this.#reading.tuple(config, thread, getCheckpointId(config) || undefined);
   }
 
   /**

@@ -1,5 +1,6 @@
 /** Putting checkpoints, each in one commit, and the writes that wait for the next. */
 
+import { randomBytes } from "node:crypto";
 import type { RunnableConfig } from "@langchain/core/runnables";
 import type {
   ChannelVersions,
@@ -9,7 +10,16 @@ import type {
 } from "@langchain/langgraph-checkpoint";
 import { PreconditionFailed, UsageError } from "../errors.js";
 import { type AnyOperation, op, type Precondition, when } from "../operations.js";
-import { type Body, serialized, type Thread, valueWrites } from "./layout.js";
+import {
+  type Body,
+  GUESSED,
+  guesses,
+  numberAt,
+  partKey,
+  serialized,
+  type Thread,
+  valueWrites,
+} from "./layout.js";
 import { type Place, placeOf, ThreadConflict } from "./owning.js";
 import { configOf, type Reading, writeIndex } from "./reading.js";
 
@@ -81,6 +91,23 @@ export async function put(
   return configOf(thread, id);
 }
 
+/** Commits what is one checkpoint; first as one that nothing was written to yet. */
+async function commit(reading: Reading, made: Put, base: Place): Promise<void> {
+  const { thread, body, conditions } = made;
+  const key = guesses(thread, body.id)[0] as string;
+  const first = [...conditions, when.key(thread.agent, key, 0)];
+  try {
+    await commitAs(
+      reading,
+      { ...made, body: { ...body, unwritten: true }, conditions: first },
+      base,
+    );
+  } catch (refused) {
+    if (!(refused instanceof PreconditionFailed && refused.key === key)) throw refused;
+    await commitAs(reading, made, base);
+  }
+}
+
 /**
  * Reads the latest checkpoint for whoever has not. A checkpoint may follow that one, or none; to begin a
  * branch one has to read first.
@@ -131,7 +158,7 @@ async function ahead(reading: Reading, made: Put): Promise<void> {
   }
 }
 
-async function commit(reading: Reading, made: Put, base: Place): Promise<void> {
+async function commitAs(reading: Reading, made: Put, base: Place): Promise<void> {
   const { thread, body, values } = made;
   const number = base.number + 1;
   const latest = thread.checkpoint(base.number);
@@ -151,8 +178,9 @@ async function commit(reading: Reading, made: Put, base: Place): Promise<void> {
 
 /** Remembers where a checkpoint is that was put. */
 function isAt(reading: Reading, made: Put, number: number, version: bigint): void {
-  const place = { number, version, values: made.keys };
-  reading.memory.hasPut(made.config, made.thread, made.body.id, place);
+  const { config, thread, body } = made;
+  reading.memory.hasPut(config, thread, body.id, { number, version, values: made.keys });
+  reading.memory.isLatest(thread, { number, version, body, readTs: 0n });
 }
 
 /** Finds out why a put was refused: because this very checkpoint is there, or because of another. */
@@ -195,10 +223,36 @@ export async function putWrites(
     throw new UsageError("the configuration names no checkpoint_id that the writes are to");
   }
   const listed = writes.map(([channel, value], at) => [writeIndex(channel, at), channel, value]);
-  const parts = await serialized(reading.serde, [taskId, taskPath, listed]);
+  let parts = await serialized(reading.serde, [taskId, taskPath, listed]);
+  if (parts.reduce((sum, { part }) => sum + part.length, 0) > BYTES) {
+    parts = [await writtenAhead(reading, thread, checkpoint_id, parts)];
+  }
   const prefix = thread.writes(checkpoint_id);
-  await reading.client.transact(
-    parts.map(({ part, options }) => op.append(thread.agent, prefix, part, options)),
-    { metadata: { task_id: taskId } },
+  const operations = parts.map(({ part, options }) =>
+    op.append(thread.agent, prefix, part, options),
   );
+  const more = op.putIfAbsent(thread.agent, thread.more(checkpoint_id), {});
+  const { client, memory } = reading;
+  const metadata = { task_id: taskId };
+  const told = memory.willWrite(thread, checkpoint_id, operations.length) > GUESSED;
+  const done = await client.transact(told ? [...operations, more] : operations, { metadata });
+  const last = numberAt(done.versions[operations.length - 1]?.key ?? "");
+  memory.hasWritten(thread, checkpoint_id, last);
+  if (last > GUESSED && !told) await client.transact([more], { metadata });
+}
+
+/** Writes what does not fit into a commit before it, and answers what is left for that. */
+async function writtenAhead(
+  { client }: Reading,
+  thread: Thread,
+  checkpointId: string,
+  parts: Awaited<ReturnType<typeof serialized>>,
+): Promise<(typeof parts)[number]> {
+  const name = randomBytes(8).toString("hex");
+  const key = thread.ahead(checkpointId, name);
+  for (const [at, { part }] of parts.entries()) {
+    await client.write(thread.agent, partKey(key, at), part);
+  }
+  const contentType = `${parts[0]?.options.contentType};ahead=${name}`;
+  return { part: new Uint8Array(), options: { contentType } };
 }
