@@ -104,17 +104,18 @@ func (e *Engine) planChores(now time.Time) *piece {
 
 // saved returns what puts the marks back to where they are now, for a piece that fails.
 func (c *chores) saved() (undo func()) {
-	pasts := make([]past, len(c.spaces))
+	spaces := make([]space, len(c.spaces))
 	for i, s := range c.spaces {
-		pasts[i] = s.past
+		spaces[i] = *s
 	}
 	var mark erasureMark
 	if len(c.erasures) > 0 {
 		mark = c.erasures[0].erasureMark
 	}
 	return func() {
-		for i := range pasts {
-			c.spaces[i].past, c.spaces[i].swept = pasts[i], sweep{}
+		for i := range spaces {
+			s := c.spaces[i]
+			s.past, s.due, s.swept = spaces[i].past, spaces[i].due, sweep{}
 		}
 		if len(c.erasures) > 0 {
 			c.erasures[0].erasureMark = mark
@@ -157,6 +158,8 @@ func (w *piece) do(now time.Time) error {
 		}
 	} else if err := w.retain(shown); err != nil {
 		return err
+	} else {
+		w.more = w.more || w.dueCopy() != nil || w.dueStrip() != nil // what retention waits for now
 	}
 	for _, ev := range w.events {
 		key := eventKey(ev.agent, ev.ts)

@@ -1,10 +1,6 @@
 package engine
 
-import (
-	"bytes"
-
-	"github.com/cockroachdb/pebble/v2"
-)
+import "bytes"
 
 // What retention takes follows from the log: a commit supersedes the version before of each key
 // that it writes, and pushes out the one that was the oldest kept. So a walk over the commits, in
@@ -121,6 +117,11 @@ func (w *piece) visit(s *space, mark *CommitTS, a AgentName, ts CommitTS, each f
 	if g := row.manyIn(a, ts); g != nil {
 		return w.sweep(s, mark, g, each)
 	}
+	// What was superseded when a fork inherited it is pruned with the fork's own: the copy may be from when more
+	// was kept. That it is dropped is for strip.
+	if f := w.e.db.forks.get(a); mark == &s.pruned && f != nil && f.at == ts && !f.bare {
+		return w.sweepInherited(s, mark, f, each)
+	}
 	return true, nil
 }
 
@@ -159,9 +160,9 @@ func (w *piece) dropEventBefore(a AgentName, ts CommitTS) error {
 	return nil
 }
 
-// dropEventsOf drops the events of a commit whose outcome has gone, if their namespaces' retention
+// eventsToDrop are the events of a commit, by their keys, that go with its outcome: their namespaces' retention
 // has passed them already.
-func (e *Engine) dropEventsOf(batch *pebble.Batch, ts CommitTS, row *logRow) error {
+func (e *Engine) eventsToDrop(ts CommitTS, row *logRow) (keys [][]byte, err error) {
 	for i := range row.parts {
 		a := row.parts[i].agent
 		if a.Namespace == "" {
@@ -173,17 +174,17 @@ func (e *Engine) dropEventsOf(batch *pebble.Batch, ts CommitTS, row *logRow) err
 		}
 		it, err := newRowIter(e.db, eventKey(a, ts+1), eventKey(a, at+1))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		superseded := it.first()
 		if err := it.close(); err != nil {
-			return err
+			return nil, err
 		}
 		if superseded {
-			_ = batch.Delete(eventKey(a, ts), nil)
+			keys = append(keys, eventKey(a, ts))
 		}
 	}
-	return nil
+	return keys, nil
 }
 
 // droppedUpTo is the commit up to which a namespace's retention has dropped what was superseded.

@@ -173,18 +173,21 @@ func (e *Engine) pruneOutcomes(batch *pebble.Batch, commits int, now time.Time) 
 		row, err := readLogRow(e.db, p.floor+1)
 		if err != nil {
 			e.noteCorruption(err)
-			return last
+			break // what is dropped by now is so with the floor that says so
 		}
 		if p.nextDue = row.commitTime.UnixNano(); now.UnixNano()-p.nextDue < int64(l.OutcomeAge) {
 			break
 		}
 		if madeBy(row.txnID, row.commitTime.Add(e.idSlack())) {
-			_ = batch.Delete(outcomeKey(row.txnID), nil)
-			e.planner.outcomes.drop(row.txnID) // or a copy would find it for as long as it is cached
-			if err := e.dropEventsOf(batch, p.floor+1, &row); err != nil {
+			events, err := e.eventsToDrop(p.floor+1, &row)
+			if err != nil { // the outcome needs all of them
 				e.noteCorruption(err)
-				return last
+				break
 			}
+			for _, key := range append(events, outcomeKey(row.txnID)) {
+				_ = batch.Delete(key, nil)
+			}
+			e.planner.outcomes.drop(row.txnID) // or a copy would find it for as long as it is cached
 		}
 		p.floor++
 		p.nextDue = 0

@@ -80,8 +80,8 @@ func (w *piece) endHold(v *rangeRows) error {
 	return nil
 }
 
-// A sweep is how far retention has come within a commit that is an act on many keys. It is not durable:
-// after a restart it begins again, and finds what is left.
+// A sweep is how far retention has come within a commit that is an act. It is not durable: after a restart it
+// begins again, and finds what is left.
 type sweep struct {
 	mark  *CommitTS // of which walk
 	ts    CommitTS
@@ -89,13 +89,26 @@ type sweep struct {
 	key   []byte // the last row that was looked at
 }
 
-// sweep calls each with the versions that an act made, as far as the piece has room. done reports whether
-// that was all.
+// sweep calls each with the versions that an act on many keys made, as far as the piece has room. done
+// reports whether that was all.
 func (w *piece) sweep(s *space, mark *CommitTS, g *rangeAct, each func(n RecordName, at Version) error) (done bool, err error) {
 	lower, upper := g.bounds()
+	return w.sweepRows(s, sweep{mark, g.at, g.agent, lower}, upper, func(row *recordRow) bool { return row.commitTS == g.at }, each)
+}
+
+// sweepInherited is sweep of what a fork inherited, all of which it has: it is as if the act had made the
+// fork's copies.
+func (w *piece) sweepInherited(s *space, mark *CommitTS, f *fork, each func(n RecordName, at Version) error) (done bool, err error) {
+	base := agentPrefix(recordTag, f.agent)
+	return w.sweepRows(s, sweep{mark, f.at, f.agent, append(bytes.Clone(base), firstKey...)}, successor(base), func(row *recordRow) bool { return row.commitTS <= f.upTo }, each)
+}
+
+// sweepRows calls each with the versions from a key on that an act made.
+func (w *piece) sweepRows(s *space, at sweep, upper []byte, made func(*recordRow) bool, each func(n RecordName, at Version) error) (done bool, err error) {
+	lower := at.key
 	var from []byte
-	if x := &s.swept; x.mark == mark && x.ts == g.at {
-		switch c := compareAgents(g.agent, x.agent); {
+	if x := &s.swept; x.mark == at.mark && x.ts == at.ts {
+		switch c := compareAgents(at.agent, x.agent); {
 		case c < 0:
 			return true, nil
 		case c == 0:
@@ -109,16 +122,16 @@ func (w *piece) sweep(s *space, mark *CommitTS, g *rangeAct, each func(n RecordN
 	ok := it.firstAfter(from)
 	for first := true; ok && (first || !w.full()); ok = it.next() { // at least one, or it would stand still
 		first = false
-		n, at, good := splitRecordKey(it.key())
+		n, v, good := splitRecordKey(it.key())
 		_, row, good2 := recordAt(it)
 		if !good || !good2 {
 			it.corrupt()
 			break
 		}
 		w.looked(1, len(it.body))
-		s.swept = sweep{mark, g.at, g.agent, bytes.Clone(it.key())}
-		if row.commitTS == g.at {
-			if it.err = each(n, at); it.err != nil {
+		s.swept = sweep{at.mark, at.ts, at.agent, bytes.Clone(it.key())}
+		if made(&row) {
+			if it.err = each(n, v); it.err != nil {
 				break
 			}
 		}

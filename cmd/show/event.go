@@ -31,8 +31,10 @@ type Operation struct {
 	Version   uint64          `json:"version"`
 	Deleted   bool            `json:"deleted,omitempty"`
 	Value     json.RawMessage `json:"value,omitempty"`
-	Erased    bool            `json:"erased,omitempty"`
-	Pruned    bool            `json:"pruned,omitempty"`
+	// ContentType is that of a value that is bytes; "": it is JSON.
+	ContentType string `json:"content_type,omitempty"`
+	Erased      bool   `json:"erased,omitempty"`
+	Pruned      bool   `json:"pruned,omitempty"`
 	// Of the act that made the agent a fork, which has no key: of which agent, after which commit.
 	From   string `json:"forked_from,omitempty"`
 	FromTS uint64 `json:"forked_from_ts,omitempty"`

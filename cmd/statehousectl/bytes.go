@@ -21,6 +21,21 @@ func shownAs(value json.RawMessage, b *client.Bytes) json.RawMessage {
 	return text
 }
 
+// valueShape is a value in --json. With a content type it is bytes; without one it is JSON, also where that looks
+// like bytes.
+type valueShape struct {
+	Value       json.RawMessage `json:"value,omitempty"`
+	ContentType string          `json:"content_type,omitempty"`
+}
+
+func shapeValue(value json.RawMessage, b *client.Bytes) valueShape {
+	v := valueShape{Value: shownAs(value, b)}
+	if b != nil {
+		v.ContentType = b.ContentType
+	}
+	return v
+}
+
 // inHistory is a value as histories have it.
 func inHistory(value json.RawMessage, b *client.Bytes) string {
 	if b == nil {

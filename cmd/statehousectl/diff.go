@@ -121,9 +121,9 @@ func (s *session) diff(ctx context.Context, args []string, q client.DiffQuery, q
 type diffSideShape struct {
 	Version  client.Version  `json:"version"`
 	CommitTS client.CommitTS `json:"commit_ts"`
-	Value    json.RawMessage `json:"value,omitempty"`
-	Erased   bool            `json:"erased,omitempty"`
-	Pruned   bool            `json:"pruned,omitempty"`
+	valueShape
+	Erased bool `json:"erased,omitempty"`
+	Pruned bool `json:"pruned,omitempty"`
 }
 
 type keyDiffShape struct {
@@ -138,7 +138,7 @@ func shapeSide(r *client.Record) *diffSideShape {
 	if !r.Exists {
 		return nil
 	}
-	return &diffSideShape{r.Version, r.CommitTS, shownAs(r.Value, r.Bytes), r.Erased, r.Pruned}
+	return &diffSideShape{r.Version, r.CommitTS, shapeValue(r.Value, r.Bytes), r.Erased, r.Pruned}
 }
 
 // changeOf names a difference, with the sign that diff has for it.

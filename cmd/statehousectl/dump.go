@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"iter"
@@ -102,7 +101,7 @@ type dumpedRecord struct {
 	Version    client.Version  `json:"version"`
 	CommitTS   client.CommitTS `json:"commit_ts"`
 	CommitTime time.Time       `json:"commit_time"`
-	Value      json.RawMessage `json:"value"`
+	valueShape
 }
 
 // writeDump writes {header, "records": […], "events": […]}, an item a line, and
@@ -119,7 +118,7 @@ func (s *session) writeDump(ctx context.Context, out io.Writer, d *dumpFlags, ag
 	progress := s.progress("reading "+quote(agent), d.output != "-")
 	defer progress.end()
 	n, err = dumpList(p, progress, "records", s.Scan(ctx, agent, client.ListQuery{At: client.AtCommit(ts)}), func(r client.Record) any {
-		return dumpedRecord{r.Key, r.Version, r.CommitTS, r.CommitTime, shownAs(r.Value, r.Bytes)}
+		return dumpedRecord{r.Key, r.Version, r.CommitTS, r.CommitTime, shapeValue(r.Value, r.Bytes)}
 	})
 	if err == nil && d.history {
 		if err = p.line(","); err == nil {

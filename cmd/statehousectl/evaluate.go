@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -117,9 +118,13 @@ func (s *session) evaluate(ctx context.Context, w *writeFlags, f *pflag.FlagSet,
 		return errors.New("the daemon does not say what came of the operation")
 	}
 	r := commit.Results[0]
+	made := fmt.Sprintf("commit %d", commit.CommitTS)
+	if r.Existed {
+		made = "nothing was written"
+	}
 	if s.asJSON {
 		err = s.p.object(shapeResult(commit))
-	} else if err = s.p.line("commit %d · version %d · %s", commit.CommitTS, r.Version, quote(r.Key)); err == nil && (r.Value != nil || r.Bytes != nil) {
+	} else if err = s.p.line("%s · version %d · %s", made, r.Version, quote(r.Key)); err == nil && (r.Value != nil || r.Bytes != nil) {
 		err = s.p.value(shownAs(r.Value, r.Bytes))
 	}
 	if r.Existed {
@@ -131,11 +136,11 @@ func (s *session) evaluate(ctx context.Context, w *writeFlags, f *pflag.FlagSet,
 // resultShape is a commit of one operation that the daemon evaluated.
 type resultShape struct {
 	commitShape
-	Value   json.RawMessage `json:"value,omitempty"`   // what came out, or was there
-	Existed bool            `json:"existed,omitempty"` // nothing was written, since the key exists
+	valueShape      // what came out, or was there
+	Existed    bool `json:"existed,omitempty"` // nothing was written, since the key exists
 }
 
 func shapeResult(c client.Commit) resultShape {
 	r := &c.Results[0]
-	return resultShape{shapeCommit(c), shownAs(r.Value, r.Bytes), r.Existed}
+	return resultShape{shapeCommit(c), shapeValue(r.Value, r.Bytes), r.Existed}
 }

@@ -100,7 +100,7 @@ func (a *app) addCommands(root *cobra.Command) {
 		commands  []*cobra.Command
 	}{
 		{"data", "The state of agents:", []*cobra.Command{
-			a.getCommand(), a.putCommand(), a.editCommand(), a.deleteCommand(), a.incrCommand(), a.mergeCommand(), a.appendCommand(), a.leaseCommand(), a.claimCommand(), a.completeCommand(), a.txnCommand(), a.watchCommand(),
+			a.getCommand(), a.putCommand(), a.editCommand(), a.deleteCommand(), a.incrCommand(), a.mergeCommand(), a.appendCommand(), a.refreshCommand(), a.leaseCommand(), a.claimCommand(), a.completeCommand(), a.txnCommand(), a.watchCommand(),
 			a.forkCommand(), a.lineageCommand(), a.deletePrefixCommand(), a.deleteAgentCommand(), a.restoreAgentCommand(),
 			a.keysCommand(), a.lsCommand(), a.scanCommand(), a.findCommand(), a.agentsCommand(), a.namespacesCommand(), a.dumpCommand(), a.mcpCommand(),
 		}},

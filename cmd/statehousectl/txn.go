@@ -10,10 +10,12 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/client/moment"
 	"statehouse.dev/statehouse/cmd/show"
 )
 
@@ -29,11 +31,17 @@ or from standard input, one a line:
   expect AGENT KEY VERSION        only if the key is at this version; 0: does not exist
   delete-prefix AGENT PREFIX      every key that starts with it
   delete-agent AGENT              every key of the agent
+  fork AGENT NEW [AT]             a new agent with the state of AGENT, now or AT a commit_ts or time
+  restore-agent AGENT TO [PREFIX] the keys of the agent as they were at a commit_ts or time
   expect-head AGENT COMMIT_TS     only if the agent's last commit is this; 0: has none
   expect-lease AGENT LEASE TOKEN  only while the agent's lease is held under this token
 
 Lines that are empty or start with # are passed over. A name with spaces is written
-as a quoted string: put planner "a name" {"a":1}`
+as a quoted string: put planner "a name" {"a":1}
+
+Leases are taken and released, and due records claimed and completed, by commands of
+their own, which wait and answer: lease, claim, complete. So are values written that are
+bytes, expire or are due: put.`
 
 func (a *app) txnCommand() *cobra.Command {
 	var w writeFlags
@@ -76,30 +84,58 @@ func (s *session) runTxn(ctx context.Context, w *writeFlags, args []string) erro
 	if err != nil {
 		return err
 	}
-	b := client.Batch{TxnID: w.txnID, Conditions: conditions}
-	if err := parseTxn(in, &b); err != nil {
+	b := txnBatch{Batch: client.Batch{TxnID: w.txnID, Conditions: conditions}}
+	if err := parseTxn(in, s.now(), &b); err != nil {
 		return err
 	}
-	commit, err := s.Transact(ctx, b)
+	commit, err := s.Transact(ctx, b.Batch)
 	if err != nil {
 		return err
 	}
 	if s.asJSON {
 		return s.p.object(shapeCommit(commit))
 	}
-	return printCommit(s.p, commit)
+	return printCommit(s.p, commit, b.verbs)
 }
 
-func printCommit(p *printer, c client.Commit) error {
-	err := p.line("commit %d · %s", c.CommitTS, show.Count(len(c.Versions), "operation"))
-	for _, v := range c.Versions {
-		err = errors.Join(err, p.line("  %s %s version %d", quote(v.Agent), quote(v.Key), v.Version))
+// txnBatch is what txn reads.
+type txnBatch struct {
+	client.Batch
+	verbs []string // of the writes
+}
+
+func printCommit(p *printer, c client.Commit, verbs []string) error {
+	made := fmt.Sprintf("commit %d · %s", c.CommitTS, show.Count(len(c.Versions), "operation"))
+	if len(c.Versions) == 0 || wroteNothing(&c) {
+		made = fmt.Sprintf("nothing was written, as of commit %d", c.CommitTS)
+	}
+	err := p.line("%s", made)
+	for i, v := range c.Versions {
+		what := fmt.Sprintf("%s version %d", quote(v.Key), v.Version)
+		if i < len(c.Results) {
+			what = resultText(verbs[i], &c.Results[i])
+		}
+		err = errors.Join(err, p.line("  %s %s", quote(v.Agent), what))
 	}
 	return err
 }
 
-// parseTxn reads operations and preconditions into b.
-func parseTxn(in io.Reader, b *client.Batch) error {
+// resultText says what came of an operation.
+func resultText(verb string, r *client.Result) string {
+	switch verb {
+	case "fork":
+		return "fork"
+	case "delete-agent", "delete-prefix", "restore-agent":
+		return fmt.Sprintf("%s* %s", printable(r.Key), show.Count(int(r.Keys), "key"))
+	}
+	if r.Existed {
+		return fmt.Sprintf("%s exists, at version %d", quote(r.Key), r.Version)
+	}
+	return fmt.Sprintf("%s version %d", quote(r.Key), r.Version)
+}
+
+// parseTxn reads operations and preconditions into b. Times may be meant from now.
+func parseTxn(in io.Reader, now time.Time, b *txnBatch) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxInput)
 	for n := 1; lines.Scan(); n++ {
@@ -107,8 +143,11 @@ func parseTxn(in io.Reader, b *client.Batch) error {
 		if line == "" || line[0] == '#' {
 			continue
 		}
-		if err := parseTxnLine(line, b); err != nil {
+		if err := parseTxnLine(line, now, &b.Batch); err != nil {
 			return usagef("line %d: %v", n, err)
+		}
+		if verb, _, _ := strings.Cut(line, " "); len(b.verbs) < len(b.Writes) {
+			b.verbs = append(b.verbs, verb)
 		}
 	}
 	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
@@ -122,7 +161,7 @@ func parseTxn(in io.Reader, b *client.Batch) error {
 	return nil
 }
 
-func parseTxnLine(line string, b *client.Batch) error {
+func parseTxnLine(line string, now time.Time, b *client.Batch) error {
 	verb, rest, _ := strings.Cut(line, " ")
 	agent, rest, err := word(rest, "AGENT")
 	if err != nil {
@@ -136,6 +175,14 @@ func parseTxnLine(line string, b *client.Batch) error {
 	case "delete-agent":
 		b.Writes = append(b.Writes, client.DeleteAgent(agent))
 		return nothingAfter(rest, "the agent of a delete-agent")
+	case "fork":
+		w, err := parseFork(agent, rest, now)
+		b.Writes = append(b.Writes, w)
+		return err
+	case "restore-agent":
+		w, err := parseRestore(agent, rest, now)
+		b.Writes = append(b.Writes, w)
+		return err
 	}
 	key, rest, err := word(rest, "KEY")
 	if err != nil {
@@ -165,7 +212,49 @@ func parseTxnLine(line string, b *client.Batch) error {
 		b.Keys = append(b.Keys, client.KeyPrecondition{RecordName: client.RecordName{Agent: agent, Key: key}, Expected: client.Version(v)})
 		return err
 	}
-	return fmt.Errorf("%q is none of put, delete, put-if-absent, incr, merge, append, delete-prefix, delete-agent, expect, expect-head and expect-lease", verb)
+	return fmt.Errorf("%q is none of put, delete, put-if-absent, incr, merge, append, delete-prefix, delete-agent, fork, restore-agent, expect, expect-head and expect-lease", verb)
+}
+
+func parseFork(agent, rest string, now time.Time) (w client.Write, err error) {
+	made, rest, err := word(rest, "NEW")
+	if err != nil {
+		return w, err
+	}
+	at, err := lastPoint(rest, now)
+	return client.ForkAgent(made, agent, at), err
+}
+
+func parseRestore(agent, rest string, now time.Time) (w client.Write, err error) {
+	to, rest, err := word(rest, "TO")
+	if err != nil {
+		return w, err
+	}
+	prefix := ""
+	if rest != "" {
+		if prefix, rest, err = word(rest, "PREFIX"); err != nil {
+			return w, err
+		}
+	}
+	if err := nothingAfter(rest, "the prefix of a restore-agent"); err != nil {
+		return w, err
+	}
+	at, err := moment.ParseAt(to, now)
+	return client.Restore(agent, prefix, at), err
+}
+
+// lastPoint is the commit_ts or time that a line may end in; without one it is now.
+func lastPoint(rest string, now time.Time) (at client.At, err error) {
+	if rest == "" {
+		return at, nil
+	}
+	text, rest, err := word(rest, "AT")
+	if err == nil {
+		err = nothingAfter(rest, "the point of a fork")
+	}
+	if err != nil {
+		return at, err
+	}
+	return moment.ParseAt(text, now)
 }
 
 func nothingAfter(rest, what string) error {

@@ -1,0 +1,419 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"statehouse.dev/statehouse/sim/simdisk"
+)
+
+// What chores do when a read fails: nothing of it counts, and it is done when the disk reads again. So each
+// read that a chore makes fails once, and then the store must be what it is when none does.
+
+// choreRig is a store whose chores are done a few rows at a time. Nothing that is read stays in memory, and the
+// clock stands still.
+type choreRig struct {
+	*Engine
+	t        *testing.T
+	disk     *simdisk.Disk
+	now      time.Time
+	ids      int
+	outcomes Limits // how many are kept
+	runs     byte   // how often it was opened
+}
+
+var choreStart = time.UnixMilli(1_800_000_000_000).UTC()
+
+func (r *choreRig) open() {
+	r.t.Helper()
+	r.runs++ // other ids than any before
+	drawn := rand.NewChaCha8([32]byte{r.runs})
+	env := Env{
+		FS:   r.disk,
+		Now:  func() time.Time { return r.now },
+		Rand: func(b []byte) { _, _ = drawn.Read(b) }, // never fails
+		Halt: func(err error) { r.t.Errorf("halted: %v", err) },
+		Await: func(_ context.Context, ready <-chan struct{}) error {
+			for {
+				select {
+				case <-ready:
+					return nil
+				default:
+					if !r.Step() {
+						return errors.New("nobody answers")
+					}
+				}
+			}
+		},
+	}
+	var err error
+	r.Engine, err = Open(env, Options{
+		Dir:    "/srv/statehouse",
+		Limits: Limits{TxnOps: 4, OutcomeCount: r.outcomes.OutcomeCount, OutcomeAge: r.outcomes.OutcomeAge},
+		Tuning: Tuning{MemTableBytes: 256 << 10, CacheBytes: 1, RecordBytes: 1, ManualCompaction: true, PieceRows: 5, ErasedKeys: 2, FiredHolds: 3, StepLookups: 16, ImportCommits: 3},
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *choreRig) close() {
+	r.t.Helper()
+	if err := r.Close(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// chores has the writer do all that is to be done, and reports whether it came to an end.
+func (r *choreRig) chores() bool {
+	r.Tick()
+	for range 2000 {
+		if !r.Step() {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *choreRig) try(ws ...Write) error {
+	r.ids++
+	_, err := r.Transact(context.Background(), newTxnID(r.now, func(b []byte) { copy(b, fmt.Sprintf("%016d", r.ids)) }), ws, Conditions{Metadata: map[string]string{"n": fmt.Sprint(r.ids)}})
+	return err
+}
+
+func (r *choreRig) do(ws ...Write) {
+	r.t.Helper()
+	if err := r.try(ws...); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// write gives keys of an agent one more version each.
+func (r *choreRig) write(agent string, keys int) {
+	r.t.Helper()
+	for i := range keys {
+		r.do(Write{Name: RecordName{"default", agent, fmt.Sprintf("k%02d", i)}, Value: fmt.Appendf(nil, `{"n":%d,"text":"%s"}`, r.ids, strings.Repeat("x", 40))})
+	}
+}
+
+func (r *choreRig) fork(name, parent string) {
+	r.t.Helper()
+	r.do(evalOf(name, "", Fork{Parent: parent}))
+}
+
+func (r *choreRig) keep(age time.Duration, versions uint64) {
+	r.t.Helper()
+	if _, err := r.SetRetention(context.Background(), Retention{MaxAge: age, MaxVersions: versions}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *choreRig) begin(x Erasure) {
+	r.t.Helper()
+	x.Namespace, x.Forks = DefaultNamespace, true
+	if _, err := r.beginErasure(context.Background(), x, r.Published()); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *choreRig) must(_ any, err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// A choreCase makes a store that owes something to be done.
+type choreCase struct {
+	name string
+	make func(r *choreRig) // and it is flushed then
+	owe  func(r *choreRig) // after it is opened again
+	most Version           // that keep their values in the end; 0: any
+}
+
+const choreKeys = 5
+
+// faultStride is the distance between the reads that fail. STATEHOUSE_SWEEP=full takes all of them.
+var faultStride = map[bool]int{true: 1, false: 5}[os.Getenv("STATEHOUSE_SWEEP") == "full"]
+
+var choreCases = []choreCase{
+	{name: "values of versions past the most", make: func(r *choreRig) {
+		for range 4 {
+			r.write("a", choreKeys)
+		}
+	}, owe: func(r *choreRig) { r.keep(0, 2) }, most: 2},
+	{name: "what a floor leaves below it", make: func(r *choreRig) {
+		r.write("a", choreKeys)
+		r.write("a", choreKeys/2)
+		r.now = r.now.Add(time.Hour)
+		r.write("a", choreKeys)
+		r.now = r.now.Add(time.Hour)
+		r.write("b", 1)
+	}, owe: func(r *choreRig) { r.keep(90*time.Minute, 0) }},
+	{name: "what a fork inherited, to be copied", make: func(r *choreRig) {
+		r.write("a", choreKeys)
+		r.write("a", choreKeys)
+		r.fork("b", "a")
+		r.fork("c", "b")
+		r.write("a", choreKeys)
+		r.write("b", 2)
+	}, owe: func(r *choreRig) { r.keep(0, 1) }, most: 1},
+	{name: "the past of what a fork inherited", make: func(r *choreRig) {
+		r.write("a", choreKeys)
+		r.write("a", choreKeys)
+		r.fork("b", "a")
+		r.write("b", choreKeys/2)
+		r.now = r.now.Add(time.Hour)
+		r.write("a", 1)
+		r.now = r.now.Add(time.Hour)
+		r.write("a", 1)
+	}, owe: func(r *choreRig) { r.keep(90*time.Minute, 0) }},
+	{name: "a fork keeps fewer versions than when it was copied", make: func(r *choreRig) {
+		r.write("a", choreKeys)
+		r.write("a", choreKeys)
+		r.write("a", choreKeys)
+		r.fork("b", "a")
+		r.fork("c", "b")
+		r.keep(0, 3)
+		r.write("b", choreKeys/2)
+		r.write("a", choreKeys)
+		r.chores()
+	}, owe: func(r *choreRig) { r.keep(0, 1) }, most: 1},
+	{name: "an erasure of an agent", make: func(r *choreRig) {
+		r.write("a", choreKeys)
+		r.write("a", choreKeys)
+	}, owe: func(r *choreRig) { r.begin(Erasure{Agent: "a"}) }},
+	{name: "an erasure of a fork", make: func(r *choreRig) {
+		r.write("a", choreKeys)
+		r.write("a", choreKeys)
+		r.fork("b", "a")
+		r.write("b", choreKeys/2)
+	}, owe: func(r *choreRig) { r.begin(Erasure{Agent: "b"}) }},
+	{name: "an erasure of a namespace", make: func(r *choreRig) {
+		r.write("a", choreKeys)
+		r.fork("b", "a")
+		r.write("b", choreKeys/2)
+		r.fork("c", "b")
+	}, owe: func(r *choreRig) { r.begin(Erasure{}) }},
+	{name: "a delete of many", make: func(r *choreRig) {
+		r.write("a", choreKeys)
+		r.do(putOf("a", "held", time.Hour), putOf("a", "held2", 0))
+	}, owe: func(r *choreRig) { r.do(evalOf("a", "", DeletePrefix{})) }},
+	{name: "a delete of much that is inherited", make: func(r *choreRig) {
+		r.write("a", choreKeys)
+		r.fork("b", "a")
+		r.write("b", choreKeys/2)
+	}, owe: func(r *choreRig) { r.do(evalOf("b", "", DeletePrefix{})); r.keep(0, 1) }},
+	{name: "a restore of many", make: func(r *choreRig) {
+		for range 3 {
+			r.write("a", choreKeys)
+		}
+	}, owe: func(r *choreRig) {
+		then := CommitTS(choreKeys + choreKeys/2)
+		r.do(evalOf("a", "", RestoreTo{At: At{CommitTS: &then}}))
+	}},
+	{name: "commits of an import", make: func(r *choreRig) {
+		r.write("a", choreKeys)
+		r.must(r.BeginImport(context.Background(), Import{ID: "x", Targets: []ImportTarget{{Namespace: "new"}}}))
+		var events []ImportEvent
+		for i := range 4 * choreKeys {
+			op := EventOp{Name: RecordName{"new", "i", fmt.Sprint("k", i%3)}, Version: Version(i/3 + 1), Value: fmt.Appendf(nil, `{"n":%d}`, i)}
+			events = append(events, ImportEvent{CommitTS: CommitTS(i + 1), Ops: []EventOp{op}})
+		}
+		r.must(r.StageImport(context.Background(), "x", 0, events))
+	}, owe: func(r *choreRig) {
+		err := r.updateRows(context.Background(), func(_ time.Time, b *pebble.Batch) error {
+			x, _, err := r.findImport(b, "x")
+			if err == nil {
+				r.beginMaking(b, x)
+			}
+			return err
+		})
+		r.must(nil, err)
+	}},
+	{name: "records expire", make: func(r *choreRig) {
+		for i := range choreKeys {
+			r.do(putOf("a", fmt.Sprint("k", i), time.Hour), putOf("b", fmt.Sprint("k", i), time.Hour+time.Duration(i)))
+		}
+	}, owe: func(r *choreRig) { r.now = r.now.Add(2 * time.Hour) }},
+	{name: "leases lapse", make: func(r *choreRig) {
+		for i := range choreKeys {
+			r.do(evalOf("a", fmt.Sprint("l", i), Acquire{Holder: "h", TTL: time.Minute}))
+		}
+	}, owe: func(r *choreRig) { r.now = r.now.Add(2 * time.Hour) }},
+	{name: "wake-ups are due", make: func(r *choreRig) {
+		for i := range choreKeys {
+			r.do(Write{Name: RecordName{"default", "a", fmt.Sprint("w", i)}, Value: []byte(`{}`), Eval: PutDue{In: time.Hour}})
+		}
+	}, owe: func(r *choreRig) { r.now = r.now.Add(2 * time.Hour) }},
+}
+
+// rows are all rows that chores change, as text, without what is drawn anew for the daemon's own commits.
+func (r *choreRig) rows() (lines []string) {
+	r.t.Helper()
+	it, err := newRowIter(r.db, nil, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for ok := it.first(); ok; ok = it.next() {
+		switch key := it.key(); key[0] {
+		case recordTag:
+			n, v, _ := splitRecordKey(key)
+			row, _ := parseRecordRow(it.body)
+			lines = append(lines, fmt.Sprintf("%v v%d by %d: deleted %t, gone %d, held %v, %s", n, v, row.commitTS, row.tombstone, row.gone, row.hold, row.value))
+		case eventTag:
+			a, ts, _ := splitEventKey(key)
+			row, _ := parseEventRow(it.body)
+			line := fmt.Sprintf("event %d of %v: %d, %v:", ts, a, row.by.state, row.own.cause)
+			for _, op := range row.ops {
+				line += fmt.Sprintf(" %q v%d %t %d", op.key, op.version, op.tombstone, op.gone)
+			}
+			lines = append(lines, line)
+		case outcomeTag, metaTag: // see TestOutcomesAndReadFaults
+		case logTag:
+			ts, _ := splitLogKey(key)
+			lines = append(lines, fmt.Sprintf("commit %d", ts))
+		default:
+			lines = append(lines, fmt.Sprintf("%q %x", key, it.body))
+		}
+	}
+	if err := it.close(); err != nil {
+		r.t.Fatal(err)
+	}
+	return append(lines, r.Derived()...)
+}
+
+// kept checks that no more versions of a key than the most have values.
+func (r *choreRig) kept(most Version) {
+	r.t.Helper()
+	it, err := newRowIter(r.db, []byte{recordTag}, []byte{recordTag + 1})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var of RecordName
+	var newest Version
+	for ok := it.first(); ok; ok = it.next() {
+		n, v, _ := splitRecordKey(it.key())
+		if n != of {
+			of, newest = n, v
+		}
+		if row, _ := parseRecordRow(it.body); v+most <= newest && row.gone == 0 && !row.tombstone {
+			r.t.Errorf("version %d of %v has its value, and the newest is %d", v, n, newest)
+		}
+	}
+	if err := it.close(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// owing makes the store of a case, closed.
+func (c *choreCase) owing(t *testing.T) *choreRig {
+	r := &choreRig{t: t, disk: simdisk.NewDisk(simdisk.DiskOptions{Seed: 1}), now: choreStart}
+	r.open()
+	c.make(r)
+	if err := r.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	r.close()
+	return r
+}
+
+// again is the store in a process of its own, with what it owes.
+func (c *choreCase) again(of *choreRig) *choreRig {
+	r := &choreRig{t: of.t, disk: of.disk.Clone(), now: of.now, ids: of.ids, outcomes: of.outcomes, runs: of.runs}
+	r.open()
+	c.owe(r)
+	return r
+}
+
+// TestChoresAndReadFaults: what a read that fails keeps a chore from is done when the disk reads again, in the
+// same process or another one, and nothing else is.
+func TestChoresAndReadFaults(t *testing.T) {
+	for _, c := range choreCases {
+		t.Run(c.name, func(t *testing.T) {
+			owing := c.owing(t)
+			r := c.again(owing)
+			before := r.rows()
+			if !r.chores() {
+				t.Fatal("the chores have no end")
+			}
+			want := r.rows()
+			if c.most > 0 {
+				r.kept(c.most)
+			}
+			if r.close(); strings.Join(before, "\n") == strings.Join(want, "\n") {
+				t.Fatal("nothing was to be done")
+			}
+			struck := 0
+			for nth := 1; ; nth += faultStride {
+				r := c.again(owing)
+				f, err := simdisk.ParseFault(fmt.Sprintf("read-error file=sstable nth=%d count=1", nth))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := r.disk.Arm(f); err != nil {
+					t.Fatal(err)
+				}
+				if !r.chores() {
+					t.Fatalf("fault %d: the chores have no end", nth)
+				}
+				if len(r.disk.Injected()) == 0 {
+					r.close()
+					break
+				}
+				struck++
+				r.disk.Heal()
+				c.recover(r, nth, struck)
+				if got := r.rows(); strings.Join(got, "\n") != strings.Join(want, "\n") {
+					t.Errorf("fault %d: %s", nth, firstOther(got, want))
+				}
+				r.close()
+				if _, err := Verify(r.env, "/srv/statehouse", nil); err != nil {
+					t.Errorf("fault %d: %v", nth, err)
+				}
+			}
+			t.Logf("%d reads failed", struck)
+			if struck < 10 {
+				t.Errorf("only %d reads failed", struck)
+			}
+		})
+	}
+}
+
+// recover lets the chores go on when the disk reads again.
+func (c *choreCase) recover(r *choreRig, nth, how int) {
+	r.t.Helper()
+	if err := r.refusal(); err != nil {
+		r.t.Errorf("fault %d: %v", nth, err)
+	}
+	switch how % 3 {
+	case 1:
+		r.close()
+		r.open()
+	case 2:
+		next := r.disk.Crash(simdisk.CrashOptions{Mode: simdisk.DropAll})
+		_ = r.Close()
+		r.disk = next
+		r.open()
+	}
+	if !r.chores() {
+		r.t.Errorf("fault %d: the chores have no end", nth)
+	}
+}
+
+func firstOther(got, want []string) string {
+	for i, line := range want {
+		if i >= len(got) || got[i] != line {
+			return fmt.Sprintf("got %q, want %q", append(got, "nothing")[min(i, len(got))], line)
+		}
+	}
+	return fmt.Sprintf("got %q besides", got[len(want)])
+}
