@@ -16,11 +16,16 @@ import (
 type Identity struct {
 	Cluster string
 	ID      uint64
-	Members []*clusterpb.Member // as the cluster was founded, by id
+	Members []*clusterpb.Member // as the cluster was founded or, of one that was added, as they were then; by id
+	Added   bool                // it came after the cluster was founded
 }
 
-// IDs are those of the members.
-func (id *Identity) IDs() (ids []uint64) {
+// Founders are the ids of those that founded the cluster; nil of a member that was added, which begins with what the
+// others have agreed on since.
+func (id *Identity) Founders() (ids []uint64) {
+	if id.Added {
+		return nil
+	}
 	for _, m := range id.Members {
 		ids = append(ids, m.GetId())
 	}
@@ -28,13 +33,29 @@ func (id *Identity) IDs() (ids []uint64) {
 }
 
 // Addr is where the others reach this member.
-func (id *Identity) Addr() string { return id.Members[id.ID-1].GetPeerAddr() }
+func (id *Identity) Addr() string { return id.AddrOf(id.ID) }
 
-const identityHead = "Statehouse cluster member\nversion 1\n"
+// AddrOf is where a member is reached, as the directory came to be a member's; empty: it was none then.
+func (id *Identity) AddrOf(member uint64) string {
+	for _, m := range id.Members {
+		if m.GetId() == member {
+			return m.GetPeerAddr()
+		}
+	}
+	return ""
+}
+
+const (
+	identityHead = "Statehouse cluster member\nversion 1\n"
+	addedLine    = "added\n"
+)
 
 func (id *Identity) encode() []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%scluster %s\nid %d\n", identityHead, id.Cluster, id.ID)
+	if id.Added {
+		b.WriteString(addedLine)
+	}
 	for _, m := range id.Members {
 		fmt.Fprintf(&b, "member %d %s\n", m.GetId(), m.GetPeerAddr())
 	}
@@ -66,6 +87,8 @@ func decodeIdentity(data []byte) (*Identity, error) {
 		var n uint64
 		var s string
 		switch {
+		case line == addedLine:
+			id.Added = true
 		case scan(line, "cluster %s\n", &s):
 			id.Cluster = s
 		case scan(line, "id %d\n", &n):
@@ -74,7 +97,7 @@ func decodeIdentity(data []byte) (*Identity, error) {
 			id.Members = append(id.Members, &clusterpb.Member{Id: n, PeerAddr: s})
 		}
 	}
-	if string(id.encode()) != string(data) || id.ID == 0 || id.ID > uint64(len(id.Members)) {
+	if string(id.encode()) != string(data) || id.ID == 0 || id.Addr() == "" {
 		return nil, fmt.Errorf("%w: the file %s is damaged: no build writes it so", engine.ErrDataLoss, engine.MemberFile)
 	}
 	return id, nil

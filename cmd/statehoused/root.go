@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"statehouse.dev/statehouse/cluster/node"
 	"statehouse.dev/statehouse/cmd/show"
 	"statehouse.dev/statehouse/engine"
 )
@@ -135,7 +136,7 @@ func exitCode(err error) int {
 	case errors.As(err, &mistake), errors.Is(err, engine.ErrInvalid):
 		return exitUsage
 	case errors.Is(err, engine.ErrUnusable), errors.Is(err, engine.ErrLocked),
-		errors.Is(err, engine.ErrNoStore), errors.Is(err, engine.ErrFormat):
+		errors.Is(err, engine.ErrNoStore), errors.Is(err, engine.ErrFormat), errors.Is(err, node.ErrRemoved):
 		return exitDataDir
 	case errors.Is(err, engine.ErrDataLoss):
 		return exitDamaged
