@@ -18,6 +18,8 @@ type Identity struct {
 	ID      uint64
 	Members []*clusterpb.Member // as the cluster was founded or, of one that was added, as they were then; by id
 	Added   bool                // it came after the cluster was founded
+	Leaving bool                // it is becoming the directory of one machine, and no member any more
+	Removed bool                // it was told that it is no member any more
 }
 
 // Founders are the ids of those that founded the cluster; nil of a member that was added, which begins with what the
@@ -45,16 +47,25 @@ func (id *Identity) AddrOf(member uint64) string {
 	return ""
 }
 
-const (
-	identityHead = "Statehouse cluster member\nversion 1\n"
-	addedLine    = "added\n"
-)
+const identityHead = "Statehouse cluster member\nversion 1\n"
+
+// state is a line that stands in the file where something is so.
+type state struct {
+	line string
+	set  *bool
+}
+
+func (id *Identity) states() []state {
+	return []state{{"added\n", &id.Added}, {"leaving\n", &id.Leaving}, {"removed\n", &id.Removed}}
+}
 
 func (id *Identity) encode() []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%scluster %s\nid %d\n", identityHead, id.Cluster, id.ID)
-	if id.Added {
-		b.WriteString(addedLine)
+	for _, is := range id.states() {
+		if *is.set {
+			b.WriteString(is.line)
+		}
 	}
 	for _, m := range id.Members {
 		fmt.Fprintf(&b, "member %d %s\n", m.GetId(), m.GetPeerAddr())
@@ -86,9 +97,10 @@ func decodeIdentity(data []byte) (*Identity, error) {
 	for line := range strings.Lines(rest) {
 		var n uint64
 		var s string
+		for _, is := range id.states() {
+			*is.set = *is.set || line == is.line
+		}
 		switch {
-		case line == addedLine:
-			id.Added = true
 		case scan(line, "cluster %s\n", &s):
 			id.Cluster = s
 		case scan(line, "id %d\n", &n):

@@ -167,19 +167,26 @@ func (m *Member) Drive(ctx context.Context) error {
 		case <-look.C:
 			looks = true
 		case said := <-m.removed:
-			return fmt.Errorf("%w (another member says: %s)", node.ErrRemoved, said)
+			return m.leave(fmt.Errorf("%w (another member says: %s)", node.ErrRemoved, said))
 		case <-ctx.Done():
 			return nil
 		}
 		switch err := m.step(ticks, looks); {
-		case errors.Is(err, node.ErrInstalled), errors.Is(err, node.ErrRemoved):
+		case errors.Is(err, node.ErrInstalled):
 			return err
+		case errors.Is(err, node.ErrRemoved):
+			return m.leave(err)
 		case err != nil:
 			m.env.Halt(err)
 			return nil
 		}
 		m.catchUp(ctx)
 	}
+}
+
+// leave takes down, for the next start, that this is no member any more.
+func (m *Member) leave(why error) error {
+	return errors.Join(why, founding.Removed(m.env.FS, m.config.Dir, m.config.Identity))
 }
 
 // step does what there is to do. A broken invariant ends the process.

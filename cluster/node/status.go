@@ -23,7 +23,7 @@ type Status struct {
 	Role               Role
 	Term               uint64
 	Applied, Committed uint64 // entries; Committed as far as this node has heard
-	Last               uint64 // entry of its log, on disk
+	Last, LastTerm     uint64 // entry of its log, on disk
 	Members            []Member
 	Removed            []uint64 // who was a member
 	Version            uint64   // of the cluster
@@ -51,6 +51,7 @@ func (n *Node) Status() Status {
 	s := Status{ID: n.config.ID, Leader: rs.Lead, Term: rs.GetTerm(), Applied: n.applied, Committed: rs.GetCommit(), Role: Follower,
 		Removed: slices.Clone(n.mark.removed), Version: n.mark.version, First: n.log.mark.GetIndex() + 1, Next: 1}
 	s.Last, _ = n.log.LastIndex()
+	s.LastTerm, _ = n.log.Term(s.Last)
 	switch {
 	case n.leads:
 		s.Role = Leader

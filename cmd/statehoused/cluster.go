@@ -106,6 +106,10 @@ func identify(ctx context.Context, s *settings, env engine.Env, o engine.Options
 	switch {
 	case err != nil:
 		return nil, err
+	case id != nil && id.Removed:
+		return nil, node.ErrRemoved
+	case id != nil && id.Leaving:
+		return nil, usageError{fmt.Errorf("%s is leaving its cluster, and is not whole before that is done: run statehoused cluster leave %s again", s.dataDir, s.dataDir)}
 	case id != nil && id.Addr() != c.advertise:
 		return nil, usageError{fmt.Errorf("%s is the directory of member %d, which the others reach at %s: they would look for it there, and not at %s", s.dataDir, id.ID, id.Addr(), c.advertise)}
 	case id != nil:

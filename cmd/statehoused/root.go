@@ -100,7 +100,7 @@ func newRoot(p *process, environ []string) *cobra.Command {
 	root.Flags().BoolVar(&printOnly, "print-config", false, "print the settings as YAML, with where each is from and without secrets, and start nothing")
 	root.MarkFlagsMutuallyExclusive("check-config", "print-config")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{show.FlagError(err)} })
-	root.AddCommand(verifyCommand(p.signals), migrateCommand(p.signals), keyCommand(p.signals), backupCommand(p.signals), restoreCommand(p.signals, p.exit))
+	root.AddCommand(verifyCommand(p.signals), migrateCommand(p.signals), clusterCommand(p.signals), keyCommand(p.signals), backupCommand(p.signals), restoreCommand(p.signals, p.exit))
 	return root
 }
 
