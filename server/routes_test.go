@@ -13,7 +13,7 @@ import (
 // aboutItself are the methods that any member answers of itself: they tell how a daemon is, or change what is its own.
 var aboutItself = []string{
 	"/statehouse.v1.AdminService/Compact", "/statehouse.v1.AdminService/GetCluster", "/statehouse.v1.AdminService/GetDiagnostics", "/statehouse.v1.AdminService/GetDiskUsage",
-	"/statehouse.v1.AdminService/SetLogLevel", "/statehouse.v1.AdminService/TransferLeadership",
+	"/statehouse.v1.AdminService/SetLogLevel",
 	"/statehouse.v1.CaptureService/DumpCapture", "/statehouse.v1.CaptureService/GetCaptureStatus",
 	"/statehouse.v1.CaptureService/StartCapture", "/statehouse.v1.CaptureService/StopCapture",
 	"/statehouse.v1.StatehouseService/GetStatus", "/statehouse.v1.StatehouseService/Health", "/statehouse.v1.StatehouseService/ListRefusals",

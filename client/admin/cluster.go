@@ -25,6 +25,7 @@ type Member struct {
 	Applied, Committed uint64 // entries of the replicated log
 	Published          uint64 // its last commit
 	Chain              []byte // the hash chain at the commit that was asked for; nil: it has not come so far
+	Learner            bool   // it has no vote; known without an answer, too
 	Version            string
 }
 
@@ -36,7 +37,7 @@ func (c *Client) Cluster(ctx context.Context, chainAt uint64) (Cluster, error) {
 	for _, m := range resp.GetMembers() {
 		all.Members = append(all.Members, Member{
 			ID: m.GetId(), PeerAddress: m.GetPeerAddress(), Problem: m.GetProblem(), Address: m.GetAddress(), Role: roles[m.GetRole()], Leader: m.GetLeaderId(), Term: m.GetTerm(),
-			Applied: m.GetAppliedIndex(), Committed: m.GetCommittedIndex(), Published: m.GetPublishedTs(), Chain: m.GetChainHash(), Version: m.GetVersion(),
+			Applied: m.GetAppliedIndex(), Committed: m.GetCommittedIndex(), Published: m.GetPublishedTs(), Chain: m.GetChainHash(), Version: m.GetVersion(), Learner: m.GetLearner(),
 		})
 	}
 	return all, err
@@ -52,4 +53,23 @@ var roles = map[pb.ClusterRole]string{
 func (c *Client) TransferLeadership(ctx context.Context, to uint64) (leader uint64, err error) {
 	resp, err := ask(ctx, c, c.stub.TransferLeadership, &pb.TransferLeadershipRequest{To: to})
 	return resp.GetLeaderId(), err
+}
+
+// AddMember adds a member that has no vote yet, and is reached by the others at an address: a daemon that is started
+// there with an empty directory joins as it.
+func (c *Client) AddMember(ctx context.Context, peerAddress string) (id uint64, err error) {
+	resp, err := ask(ctx, c, c.stub.AddMember, &pb.AddMemberRequest{PeerAddress: peerAddress})
+	return resp.GetId(), err
+}
+
+// PromoteMember gives a member that has caught up a vote.
+func (c *Client) PromoteMember(ctx context.Context, id uint64) error {
+	_, err := ask(ctx, c, c.stub.PromoteMember, &pb.PromoteMemberRequest{Id: id})
+	return err
+}
+
+// RemoveMember ends a membership, for good.
+func (c *Client) RemoveMember(ctx context.Context, id uint64) error {
+	_, err := ask(ctx, c, c.stub.RemoveMember, &pb.RemoveMemberRequest{Id: id})
+	return err
 }

@@ -6,8 +6,9 @@
 // with an empty directory: it asks who it is, fetches the copy, verifies it, and only then is a member, which may
 // vote. Raft has whatever was committed meanwhile.
 //
-// Who the members are is said once, by whoever founds the cluster, and each of them is given to one directory
-// alone: a member whose disk is gone has forgotten what it promised, and must not come back as who it was.
+// Who the members are is said by whoever founds the cluster, and each of them is given to one directory
+// alone: a member whose disk is gone has forgotten what it promised, and must not come back as who it was. Who was
+// added later joins as well; it begins with a copy of the store of one that there is, and the log from there on.
 //
 //	DIR/STATEHOUSE, store/, witness …   the store, as of one machine
 //	DIR/CLUSTER                         of which cluster, and which member of which (identity.go)

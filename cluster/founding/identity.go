@@ -16,11 +16,18 @@ import (
 type Identity struct {
 	Cluster string
 	ID      uint64
-	Members []*clusterpb.Member // as the cluster was founded, by id
+	Members []*clusterpb.Member // as the cluster was founded or, of one that was added, as they were then; by id
+	Added   bool                // it came after the cluster was founded
+	Leaving bool                // it is becoming the directory of one machine, and no member any more
+	Removed bool                // it was told that it is no member any more
 }
 
-// IDs are those of the members.
-func (id *Identity) IDs() (ids []uint64) {
+// Founders are the ids of those that founded the cluster; nil of a member that was added, which begins with what the
+// others have agreed on since.
+func (id *Identity) Founders() (ids []uint64) {
+	if id.Added {
+		return nil
+	}
 	for _, m := range id.Members {
 		ids = append(ids, m.GetId())
 	}
@@ -28,13 +35,38 @@ func (id *Identity) IDs() (ids []uint64) {
 }
 
 // Addr is where the others reach this member.
-func (id *Identity) Addr() string { return id.Members[id.ID-1].GetPeerAddr() }
+func (id *Identity) Addr() string { return id.AddrOf(id.ID) }
+
+// AddrOf is where a member is reached, as the directory came to be a member's; empty: it was none then.
+func (id *Identity) AddrOf(member uint64) string {
+	for _, m := range id.Members {
+		if m.GetId() == member {
+			return m.GetPeerAddr()
+		}
+	}
+	return ""
+}
 
 const identityHead = "Statehouse cluster member\nversion 1\n"
+
+// state is a line that stands in the file where something is so.
+type state struct {
+	line string
+	set  *bool
+}
+
+func (id *Identity) states() []state {
+	return []state{{"added\n", &id.Added}, {"leaving\n", &id.Leaving}, {"removed\n", &id.Removed}}
+}
 
 func (id *Identity) encode() []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%scluster %s\nid %d\n", identityHead, id.Cluster, id.ID)
+	for _, is := range id.states() {
+		if *is.set {
+			b.WriteString(is.line)
+		}
+	}
 	for _, m := range id.Members {
 		fmt.Fprintf(&b, "member %d %s\n", m.GetId(), m.GetPeerAddr())
 	}
@@ -65,6 +97,9 @@ func decodeIdentity(data []byte) (*Identity, error) {
 	for line := range strings.Lines(rest) {
 		var n uint64
 		var s string
+		for _, is := range id.states() {
+			*is.set = *is.set || line == is.line
+		}
 		switch {
 		case scan(line, "cluster %s\n", &s):
 			id.Cluster = s
@@ -74,7 +109,7 @@ func decodeIdentity(data []byte) (*Identity, error) {
 			id.Members = append(id.Members, &clusterpb.Member{Id: n, PeerAddr: s})
 		}
 	}
-	if string(id.encode()) != string(data) || id.ID == 0 || id.ID > uint64(len(id.Members)) {
+	if string(id.encode()) != string(data) || id.ID == 0 || id.Addr() == "" {
 		return nil, fmt.Errorf("%w: the file %s is damaged: no build writes it so", engine.ErrDataLoss, engine.MemberFile)
 	}
 	return id, nil

@@ -165,7 +165,7 @@ func OpenInitial(fs vfs.FS, dir string, id *Identity) (*Initial, error) {
 }
 
 // ErrTaken says that a member was given to another directory.
-var ErrTaken = errors.New("this member is another directory already: what a member has promised is gone with its disk, so an empty one cannot take its place")
+var ErrTaken = errors.New("this member is another directory already: what a member has promised is gone with its disk, so an empty one cannot take its place; if that is lost, have it removed (statehousectl cluster remove) and a new member added (cluster add)")
 
 // Claim gives a member to a directory, for good, and says what it is to fetch. It answers the same each time.
 func (i *Initial) Claim(addr, directory string) (*clusterpb.JoinResponse, error) {

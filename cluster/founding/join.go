@@ -19,11 +19,20 @@ const (
 	markName   = "directory" // by which the directory is known to whoever gives it a member
 )
 
+// What Source.Copy makes.
+const (
+	CopyDir = "copy" // of a store
+	LogDir  = "raft" // the log that goes on from it
+)
+
 // Source is where a directory that joins asks.
 type Source interface {
 	Join(ctx context.Context, directory string) (*clusterpb.JoinResponse, error)
 	// Fetch reads a file of the store that members begin with, from an offset on.
 	Fetch(ctx context.Context, of *clusterpb.JoinResponse, name string, offset uint64) (io.ReadCloser, error)
+	// Copy makes in a directory, for a member that was added, a copy of another's store and the log that goes on from
+	// there, both durable. What came of them before may be there.
+	Copy(ctx context.Context, of *clusterpb.JoinResponse, dir string) error
 }
 
 // Join makes an empty directory that of a member. Interrupted it goes on where it was, file by file.
@@ -37,26 +46,44 @@ func Join(ctx context.Context, env engine.Env, dir string, from Source) (*Identi
 	if err != nil {
 		return nil, err
 	}
-	id := &Identity{Cluster: of.GetClusterId(), ID: of.GetId(), Members: of.GetMembers()}
+	id := &Identity{Cluster: of.GetClusterId(), ID: of.GetId(), Members: of.GetMembers(), Added: of.GetAdded()}
 	if _, err := decodeIdentity(id.encode()); err != nil {
 		return nil, errors.New("what the cluster answers is no membership")
 	}
-	to := fs.PathJoin(dir, joiningDir)
+	to, parts := fs.PathJoin(dir, joiningDir), copied
+	if id.Added {
+		parts = []string{LogDir}
+		for _, part := range copied {
+			parts = append(parts, fs.PathJoin(CopyDir, part))
+		}
+		err = from.Copy(ctx, of, to)
+	} else {
+		err = fetchAll(ctx, env, to, from, of)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return id, settle(fs, dir, parts, id)
+}
+
+// fetchAll fetches the store that members begin with.
+func fetchAll(ctx context.Context, env engine.Env, to string, from Source, of *clusterpb.JoinResponse) error {
+	fs := env.FS
 	for _, f := range of.GetFiles() {
 		if err := checkName(f.GetName()); err != nil {
-			return nil, err
+			return err
 		}
 		if err := fetch(ctx, fs, to, from, of, f); err != nil {
-			return nil, fmt.Errorf("fetching %s: %w", f.GetName(), err)
+			return fmt.Errorf("fetching %s: %w", f.GetName(), err)
 		}
 	}
 	if err := errors.Join(syncDir(fs, fs.PathJoin(to, engine.StoreDir)), syncDir(fs, to)); err != nil {
-		return nil, err
+		return err
 	}
 	if _, err := engine.Verify(env, to, nil); err != nil {
-		return nil, fmt.Errorf("the store that was fetched: %w", err)
+		return fmt.Errorf("the store that was fetched: %w", err)
 	}
-	return id, settle(fs, dir, id)
+	return nil
 }
 
 // begin makes sure that a directory is empty, or has begun to join, and returns its mark.
@@ -77,7 +104,7 @@ func begin(env engine.Env, dir string) (mark string, err error) {
 	}
 	if mark, ok := summed(data); ok {
 		// What was in place already goes: it is fetched again.
-		for _, part := range append([]string{engine.MemberFile}, copied...) {
+		for _, part := range append([]string{engine.MemberFile, LogDir}, copied...) {
 			if err := fs.RemoveAll(fs.PathJoin(dir, part)); err != nil {
 				return "", err
 			}
@@ -159,14 +186,14 @@ func receive(ctx context.Context, w io.Writer, from Source, of *clusterpb.JoinRe
 	}
 }
 
-// settle puts what was fetched in its place. The identity comes last, with which the directory begins to be a
+// settle puts what was fetched in its place. The store's identity comes last, with which the directory begins to be a
 // member's: Read says none before.
-func settle(fs vfs.FS, dir string, id *Identity) error {
+func settle(fs vfs.FS, dir string, parts []string, id *Identity) error {
 	if err := writeFile(fs, fs.PathJoin(dir, engine.MemberFile), id.encode()); err != nil {
 		return err
 	}
-	for _, part := range copied {
-		if err := fs.Rename(fs.PathJoin(dir, joiningDir, part), fs.PathJoin(dir, part)); err != nil {
+	for _, part := range parts {
+		if err := fs.Rename(fs.PathJoin(dir, joiningDir, part), fs.PathJoin(dir, fs.PathBase(part))); err != nil {
 			return err
 		}
 		if err := syncDir(fs, dir); err != nil {

@@ -7,7 +7,9 @@ import (
 	"io"
 	"time"
 
+	"statehouse.dev/statehouse/cluster/founding"
 	"statehouse.dev/statehouse/cluster/node"
+	"statehouse.dev/statehouse/engine"
 	clusterpb "statehouse.dev/statehouse/proto/statehouse/cluster/v1"
 )
 
@@ -45,6 +47,14 @@ func (m *Member) fetch(ctx context.Context, from uint64) error {
 		return fmt.Errorf("there is no member %d", from)
 	}
 	ctx, stub := p.Call(ctx)
+	return takeIn(ctx, m.env, stub, m.env.FS.PathJoin(m.config.Dir, IncomingDir), func(mark *node.Mark) error {
+		return m.await(ctx, func(done func(error)) { done(m.node.Install(mark)) })
+	})
+}
+
+// takeIn has a member make a checkpoint and fetches it into a directory, where what came of it before may be. What is
+// there and verified is used.
+func takeIn(ctx context.Context, env engine.Env, stub clusterpb.PeerServiceClient, dir string, use func(*node.Mark) error) error {
 	of, err := stub.MakeCheckpoint(ctx, &clusterpb.MakeCheckpointRequest{})
 	if err != nil {
 		return err
@@ -53,22 +63,35 @@ func (m *Member) fetch(ctx context.Context, from uint64) error {
 	for _, f := range of.GetFiles() {
 		l.Files = append(l.Files, node.Transfer{Path: f.GetPath(), Size: f.GetSize(), Sum: f.GetCrc32C()})
 	}
-	in, err := node.Begin(m.env.FS, m.env.FS.PathJoin(m.config.Dir, IncomingDir), l)
+	in, err := node.Begin(env.FS, dir, l)
 	if err != nil {
 		return err
 	}
 	if err := receive(ctx, stub, of.GetName(), in); err != nil {
 		return errors.Join(err, in.Close())
 	}
-	mark, err := in.Finish(m.env)
+	mark, err := in.Finish(env)
 	if err == nil {
-		err = m.install(ctx, mark)
+		err = use(mark)
 	}
 	if err == nil || errors.Is(err, node.ErrTransfer) || errors.Is(err, node.ErrRefused) {
 		_, ended := stub.EndCheckpoint(ctx, &clusterpb.EndCheckpointRequest{Name: of.GetName()})
 		err = errors.Join(err, ended)
 	}
 	return err
+}
+
+// Copy makes a copy of another member's store in a directory, and the log of a member that is new and goes on from
+// there: see founding.Source.
+func Copy(ctx context.Context, env engine.Env, stub clusterpb.PeerServiceClient, dir string) error {
+	fs := env.FS
+	return takeIn(ctx, env, stub, fs.PathJoin(dir, founding.CopyDir), func(mark *node.Mark) error {
+		log := fs.PathJoin(dir, founding.LogDir)
+		if err := fs.RemoveAll(log); err != nil {
+			return err
+		}
+		return node.JoinLog(fs, log, mark, env.Halt)
+	})
 }
 
 // receive fetches what has not come yet.
@@ -94,20 +117,4 @@ func receive(ctx context.Context, stub clusterpb.PeerServiceClient, name string,
 			return io.ErrUnexpectedEOF
 		}
 	}
-}
-
-// install tells the node.
-func (m *Member) install(ctx context.Context, mark *node.Mark) (err error) {
-	done := make(chan struct{})
-	ok := m.order(func() {
-		err = m.node.Install(mark)
-		close(done)
-	})
-	if !ok {
-		return context.Canceled
-	}
-	if err := m.env.Await(ctx, done); err != nil {
-		return err
-	}
-	return err
 }

@@ -50,15 +50,7 @@ func (m *Member) makeCheckpoint(ctx context.Context) error {
 	if err := m.env.FS.RemoveAll(dir); err != nil {
 		return err
 	}
-	var err error
-	done := make(chan struct{})
-	if !m.order(func() { err = m.node.Checkpoint(dir); close(done) }) {
-		return context.Canceled
-	}
-	if err := m.env.Await(ctx, done); err != nil {
-		return err
-	}
-	if err != nil {
+	if err := m.await(ctx, func(done func(error)) { done(m.node.Checkpoint(dir)) }); err != nil {
 		return err
 	}
 	c.made++

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"statehouse.dev/statehouse/cluster/node"
 	"statehouse.dev/statehouse/cluster/transport"
 	"statehouse.dev/statehouse/engine"
+	clusterpb "statehouse.dev/statehouse/proto/statehouse/cluster/v1"
 	"statehouse.dev/statehouse/server"
 )
 
@@ -53,6 +55,7 @@ type Member struct {
 	wake            chan struct{} // holds a value when there are orders
 	storing         *storing
 	stopped         chan struct{} // closed when Drive ends
+	removed         chan string   // a peer has said that this one is no member any more
 
 	checkpoints checkpoints
 	fetching    atomic.Bool
@@ -73,7 +76,7 @@ type Answer func(ctx context.Context, r *server.Forwarded) *server.Answered
 func New(env engine.Env, c Config) (*Member, error) {
 	m := &Member{
 		env: env, config: c, urgent: make(chan *raftpb.Message, inbox), appends: make(chan *raftpb.Message, inbox/8),
-		wake: make(chan struct{}, 1), stopped: make(chan struct{}), storing: newStoring(),
+		wake: make(chan struct{}, 1), stopped: make(chan struct{}), storing: newStoring(), removed: make(chan string, 1),
 	}
 	m.status.Store(&node.Status{ID: c.Identity.ID, Role: node.Follower})
 	i, err := founding.OpenInitial(env.FS, c.Dir, c.Identity)
@@ -83,7 +86,7 @@ func New(env engine.Env, c Config) (*Member, error) {
 	m.initial.Store(i)
 	m.transport, err = transport.New(transport.Config{
 		Cluster: c.Identity.Cluster, ID: c.Identity.ID, Members: c.Identity.Members, Files: c.Files, ClientAddr: c.ClientAddr,
-		Receive: m.receive, Answer: &peers{m}, Log: env.Log,
+		Receive: m.receive, Removed: m.wasRemoved, Answer: &peers{m}, Log: env.Log,
 	})
 	return m, err
 }
@@ -102,9 +105,12 @@ func Recover(env engine.Env, dir string) error {
 func (m *Member) Open(e *engine.Engine, answer Answer) (err error) {
 	m.engine, m.answer = e, answer
 	m.node, err = node.Open(node.Config{
-		ID: m.config.Identity.ID, Members: m.config.Identity.IDs(), Engine: e, FS: m.env.FS, Dir: m.env.FS.PathJoin(m.config.Dir, RaftDir), Rand: m.env.Rand,
+		ID: m.config.Identity.ID, Members: m.config.Identity.Founders(), Engine: e, FS: m.env.FS, Dir: m.env.FS.PathJoin(m.config.Dir, RaftDir), Rand: m.env.Rand,
 		Halt: m.env.Halt, ElectionTicks: max(int(m.config.Election/m.config.Heartbeat), 2), KeepLog: m.config.KeepLog,
 	})
+	if err == nil {
+		m.publish()
+	}
 	return err
 }
 
@@ -127,9 +133,10 @@ func (m *Member) receive(ctx context.Context, l transport.Lane, msg *raftpb.Mess
 	}
 }
 
-// Drive is the member's life, until ctx ends. It is called in place of the engine's Run. again says that it has
-// ended because another state is here: once it and the store are closed both are to be opened again, after Recover.
-func (m *Member) Drive(ctx context.Context) (again bool) {
+// Drive is the member's life, until ctx ends. It is called in place of the engine's Run. With node.ErrInstalled it
+// has ended because another state is here: once it and the store are closed both are to be opened again, after
+// Recover. With node.ErrRemoved it is no member any more.
+func (m *Member) Drive(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer m.end()
 	defer m.fetches.Wait()
@@ -159,18 +166,27 @@ func (m *Member) Drive(ctx context.Context) (again bool) {
 			ticks++
 		case <-look.C:
 			looks = true
+		case said := <-m.removed:
+			return m.leave(fmt.Errorf("%w (another member says: %s)", node.ErrRemoved, said))
 		case <-ctx.Done():
-			return false
+			return nil
 		}
 		switch err := m.step(ticks, looks); {
 		case errors.Is(err, node.ErrInstalled):
-			return true
+			return err
+		case errors.Is(err, node.ErrRemoved):
+			return m.leave(err)
 		case err != nil:
 			m.env.Halt(err)
-			return false
+			return nil
 		}
 		m.catchUp(ctx)
 	}
+}
+
+// leave takes down, for the next start, that this is no member any more.
+func (m *Member) leave(why error) error {
+	return errors.Join(why, founding.Removed(m.env.FS, m.config.Dir, m.config.Identity))
 }
 
 // step does what there is to do. A broken invariant ends the process.
@@ -231,12 +247,46 @@ func (m *Member) publish() {
 	if s.Leader != 0 && s.Lag() == 0 {
 		m.caughtUp.Store(m.env.Now().UnixNano())
 	}
+	if !slices.Equal(s.Removed, was.Removed) || !slices.EqualFunc(s.Members, was.Members, samePlace) {
+		m.meet(&s)
+	}
 	m.status.Store(&s)
 	if i := m.initial.Load(); i != nil && m.transport.MetAll() {
 		if err := i.Remove(); err != nil {
 			m.env.Log("the store that members began with cannot be removed", "error", err)
 		}
 		m.initial.Store(nil)
+	}
+}
+
+func samePlace(a, b node.Member) bool { return a.ID == b.ID && a.Place == b.Place }
+
+// meet has the transport know who the members are.
+func (m *Member) meet(s *node.Status) {
+	var all []*clusterpb.Member
+	for _, o := range s.Members {
+		if addr := m.addrOf(o); addr != "" {
+			all = append(all, &clusterpb.Member{Id: o.ID, PeerAddr: addr})
+		}
+	}
+	if err := m.transport.SetMembers(all, s.Removed); err != nil {
+		m.env.Log("a member cannot be reached", "error", err)
+	}
+}
+
+// addrOf is where the others reach a member.
+func (m *Member) addrOf(o node.Member) string {
+	if o.Place.Address != "" {
+		return o.Place.Address
+	}
+	return m.config.Identity.AddrOf(o.ID)
+}
+
+// wasRemoved takes down that a peer has said so.
+func (m *Member) wasRemoved(said string) {
+	select {
+	case m.removed <- said:
+	default:
 	}
 }
 
@@ -264,6 +314,25 @@ func (m *Member) end() {
 		do()
 	}
 	close(m.stopped)
+}
+
+// await has Drive do something with the node, and waits until that is done.
+func (m *Member) await(ctx context.Context, do func(done func(error))) error {
+	var err error
+	done := make(chan struct{})
+	ok := m.order(func() {
+		do(func(e error) {
+			err = e
+			close(done)
+		})
+	})
+	if !ok {
+		return engine.ErrNotLeader
+	}
+	if err := m.env.Await(ctx, done); err != nil {
+		return err
+	}
+	return err
 }
 
 func (m *Member) takeOrders() []func() {

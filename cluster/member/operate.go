@@ -2,12 +2,12 @@ package member
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc/status"
 
+	"statehouse.dev/statehouse/cluster/node"
 	"statehouse.dev/statehouse/engine"
 	clusterpb "statehouse.dev/statehouse/proto/statehouse/cluster/v1"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
@@ -25,8 +25,8 @@ func (m *Member) Members(ctx context.Context, chainAt engine.CommitTS) *pb.GetCl
 	defer cancel()
 	resp := &pb.GetClusterResponse{ClusterId: m.config.Identity.Cluster, Id: m.config.Identity.ID}
 	var all sync.WaitGroup
-	for _, o := range m.config.Identity.Members {
-		told := &pb.MemberState{Id: o.GetId(), PeerAddress: o.GetPeerAddr()}
+	for _, o := range m.status.Load().Members {
+		told := &pb.MemberState{Id: o.ID, PeerAddress: m.addrOf(o), Learner: o.Learner}
 		resp.Members = append(resp.Members, told)
 		all.Go(func() { m.ask(ctx, told, chainAt) })
 	}
@@ -61,27 +61,14 @@ var wireRoles = map[string]pb.ClusterRole{
 // Transfer implements admin.Cluster.
 func (m *Member) Transfer(ctx context.Context, to uint64) (leader uint64, err error) {
 	s := m.status.Load()
-	if s.Leader == to && to != 0 {
+	if s.Role != node.Leader {
+		return 0, engine.ErrNotLeader
+	}
+	if to == s.ID {
 		return to, nil
 	}
-	if s.Leader == s.ID {
-		if err := m.HandOver(ctx, to); err != nil {
-			return 0, notHandedOver(err)
-		}
-		return m.status.Load().Leader, nil
+	if err := m.HandOver(ctx, to); err != nil {
+		return 0, &engine.Failure{Kind: engine.ErrStopped, Message: "the leadership was not handed over: " + err.Error()}
 	}
-	p := m.transport.Peer(s.Leader)
-	if p == nil {
-		return 0, notHandedOver(engine.ErrNotLeader)
-	}
-	ctx, stub := p.Call(ctx)
-	resp, err := stub.Transfer(ctx, &clusterpb.TransferRequest{To: to})
-	if err != nil {
-		return 0, notHandedOver(fmt.Errorf("%s", status.Convert(err).Message()))
-	}
-	return resp.GetLeader(), nil
-}
-
-func notHandedOver(err error) error {
-	return &engine.Failure{Kind: engine.ErrStopped, Message: "the leadership was not handed over: " + err.Error()}
+	return m.status.Load().Leader, nil
 }

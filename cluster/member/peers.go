@@ -23,23 +23,34 @@ const fetchBytes = 1 << 20
 type peers struct{ m *Member }
 
 // Join says who a directory is that is no member yet.
-func (p *peers) Join(_ context.Context, r *clusterpb.JoinRequest) (*clusterpb.JoinResponse, error) {
+func (p *peers) Join(ctx context.Context, r *clusterpb.JoinRequest) (*clusterpb.JoinResponse, error) {
 	if err := transport.CheckProtocol(strconv.FormatUint(uint64(r.GetProtocol()), 10)); err != nil {
 		return nil, err
 	}
-	i := p.m.initial.Load()
-	if i == nil {
-		return nil, status.Errorf(codes.FailedPrecondition, "member %d has nothing for who joins: ask the one that was started with --cluster-init, unless all have joined; members cannot be added to a cluster yet", p.m.config.Identity.ID)
+	s := p.m.status.Load()
+	if i := p.m.initial.Load(); i != nil && p.m.awaits(s, r.GetPeerAddr()) {
+		resp, err := i.Claim(r.GetPeerAddr(), r.GetDirectory())
+		switch {
+		case errors.Is(err, engine.ErrStorage):
+			return nil, status.Error(codes.Unavailable, err.Error())
+		case err != nil:
+			return nil, status.Error(codes.FailedPrecondition, err.Error())
+		}
+		p.m.env.Log("a member joins", "member", resp.GetId(), "address", r.GetPeerAddr())
+		return resp, nil
 	}
-	resp, err := i.Claim(r.GetPeerAddr(), r.GetDirectory())
-	switch {
-	case errors.Is(err, engine.ErrStorage):
-		return nil, status.Error(codes.Unavailable, err.Error())
-	case err != nil:
-		return nil, status.Error(codes.FailedPrecondition, err.Error())
+	if s.Role == node.Leader {
+		return p.m.letIn(ctx, r)
 	}
-	p.m.env.Log("a member joins", "member", resp.GetId(), "address", r.GetPeerAddr())
-	return resp, nil
+	if p.m.initial.Load() != nil && s.Leader == 0 && p.m.at(s, r.GetPeerAddr()) == nil { // the cluster is being founded, and waits for others
+		return nil, status.Error(codes.FailedPrecondition, p.m.stranger(s, r.GetPeerAddr()).Error())
+	}
+	peer := p.m.transport.Peer(s.Leader)
+	if peer == nil || transport.From(ctx) != 0 { // which was handed on already
+		return nil, status.Errorf(codes.Unavailable, "member %d does not lead, and only who leads lets a member in", s.ID)
+	}
+	ctx, stub := peer.Call(ctx)
+	return stub.Join(ctx, r)
 }
 
 // FetchFile sends a file of the store that members begin with, or of a checkpoint.
@@ -102,15 +113,4 @@ func (m *Member) state(chainAt engine.CommitTS) (*clusterpb.State, error) {
 func (p *peers) Forward(ctx context.Context, r *clusterpb.ForwardRequest) (*clusterpb.ForwardResponse, error) {
 	a := p.m.answer(ctx, &server.Forwarded{Method: r.GetMethod(), Request: r.GetRequest(), Caller: r.GetCaller(), Share: r.GetShare(), Trace: r.GetTrace()})
 	return &clusterpb.ForwardResponse{Response: a.Response, Status: a.Status}, nil
-}
-
-// Transfer hands over leadership.
-func (p *peers) Transfer(ctx context.Context, r *clusterpb.TransferRequest) (*clusterpb.TransferResponse, error) {
-	if p.m.status.Load().Role != node.Leader {
-		return nil, status.Errorf(codes.FailedPrecondition, "member %d does not lead", p.m.config.Identity.ID)
-	}
-	if err := p.m.HandOver(ctx, r.GetTo()); err != nil {
-		return nil, status.Error(codes.Unavailable, err.Error())
-	}
-	return &clusterpb.TransferResponse{Leader: p.m.status.Load().Leader}, nil
 }

@@ -35,21 +35,7 @@ func (m *Member) clientAddr(id uint64) string {
 
 // Confirm implements server.Cluster.
 func (m *Member) Confirm(ctx context.Context) error {
-	var err error
-	done := make(chan struct{})
-	ok := m.order(func() {
-		m.node.Confirm(func(e error) {
-			err = e
-			close(done)
-		})
-	})
-	if !ok {
-		return engine.ErrNotLeader
-	}
-	if err := m.env.Await(ctx, done); err != nil {
-		return err
-	}
-	return err
+	return m.await(ctx, func(done func(error)) { m.node.Confirm(done) })
 }
 
 // Forward implements server.Cluster.

@@ -14,7 +14,7 @@ import (
 	"statehouse.dev/statehouse/engine"
 )
 
-// Beside steps a cluster agrees on who its members are, on its version and on settings that all share. One such
+// Beside steps a cluster agrees on who its members are and where (places.go), on its version and on settings that all share. One such
 // change is under way at a time, and the leader begins it. A member that joins is a learner first, which has
 // no vote, and is promoted when it has what the others have. Who was removed is never a member again: what it
 // promised is not known to be there any more.
@@ -28,12 +28,13 @@ var (
 	ErrBusy    = errors.New("another change of the cluster is under way")
 	ErrRefused = errors.New("the cluster cannot be changed so")
 	// ErrRemoved ends a node that is not a member any more.
-	ErrRemoved = errors.New("this node was removed from the cluster, and must join again under a new id")
+	ErrRemoved = errors.New("this member was removed from its cluster: what it has is of no use there any more, and to take part again a new member must be added, and joins with an empty directory")
 )
 
 const (
 	kindVersion  = 2 // uvarint
 	kindSettings = 3 // the row's body
+	kindPlace    = 4 // as in the row of all places
 )
 
 // change is one of which is not known yet what becomes of it.
@@ -47,7 +48,11 @@ type change struct {
 func (n *Node) AddLearner(id uint64, done func(error)) {
 	s := n.Status()
 	known := id == 0 || slices.ContainsFunc(s.Members, func(m Member) bool { return m.ID == id }) || slices.Contains(n.mark.removed, id)
-	n.changeMembers(raftpb.ConfChangeAddLearnerNode, id, known, "an id is used once", done)
+	why := ""
+	if known {
+		why = "an id is used once"
+	}
+	n.changeMembers(raftpb.ConfChangeAddLearnerNode, id, why, done)
 }
 
 // caughtUp is how many entries a learner may lack when it is promoted.
@@ -56,9 +61,18 @@ const caughtUp = 64
 // Promote gives a learner a vote. It must have caught up.
 func (n *Node) Promote(id uint64, done func(error)) {
 	s := n.Status()
-	i := slices.IndexFunc(s.Members, func(m Member) bool { return m.ID == id && m.Learner })
-	bad := i < 0 || !s.Members[i].Active || s.Members[i].Match == 0 || s.Members[i].Match+caughtUp < s.Committed
-	n.changeMembers(raftpb.ConfChangeAddNode, id, bad, "it is no learner, or has not caught up", done)
+	why := "it is no learner: only one that was added and has no vote yet is promoted"
+	if i := slices.IndexFunc(s.Members, func(m Member) bool { return m.ID == id && m.Learner }); i >= 0 {
+		switch m := s.Members[i]; {
+		case m.Match == 0 || !m.Active:
+			why = "it has not been heard of yet: start its daemon, and wait until it has what the others have"
+		case m.Match+caughtUp < s.Committed:
+			why = fmt.Sprintf("it has not caught up: it lacks %d entries", s.Committed-m.Match)
+		default:
+			why = ""
+		}
+	}
+	n.changeMembers(raftpb.ConfChangeAddNode, id, why, done)
 }
 
 // Remove ends a membership. Those who stay must be a majority that answers.
@@ -76,14 +90,22 @@ func (n *Node) Remove(id uint64, done func(error)) {
 			}
 		}
 	}
-	n.changeMembers(raftpb.ConfChangeRemoveNode, id, !member || active <= voters/2, "it is no member, or those who stay are no majority that answers", done)
+	why := ""
+	switch {
+	case !member:
+		why = "it is no member"
+	case active <= voters/2:
+		why = fmt.Sprintf("of the %d members that vote and stay %d answer, which is no majority: nothing would be committed any more", voters, active)
+	}
+	n.changeMembers(raftpb.ConfChangeRemoveNode, id, why, done)
 }
 
-func (n *Node) changeMembers(kind raftpb.ConfChangeType, id uint64, bad bool, why string, done func(error)) {
+// changeMembers begins a change of members, unless there is a reason why not.
+func (n *Node) changeMembers(kind raftpb.ConfChangeType, id uint64, why string, done func(error)) {
 	if n.refused(done) {
 		return
 	}
-	if bad {
+	if why != "" {
 		done(fmt.Errorf("%w: member %d: %s", ErrRefused, id, why))
 		return
 	}

@@ -90,19 +90,41 @@ func openLogStore(fs vfs.FS, dir string, halt func(error)) (*pebble.DB, *atomic.
 	return db, halted, err
 }
 
-// openWAL opens a raft log, or makes one: of the members given, or of one that joins, if there are none.
-func openWAL(fs vfs.FS, dir string, members []uint64, halt func(error)) (_ *wal, err error) {
+// beginOf is what the log of members begins after; none: of one that joins.
+func beginOf(members []uint64) *raftpb.SnapshotMetadata {
+	first := uint64(firstMark)
+	if len(members) == 0 {
+		first = 0
+	}
+	return &raftpb.SnapshotMetadata{Index: &first, Term: &first, ConfState: &raftpb.ConfState{Voters: members}}
+}
+
+// JoinLog makes the log of a member that joins with a copy of another's store: it goes on after what that has. The
+// member must be a new one: it has promised nothing yet.
+func JoinLog(fs vfs.FS, dir string, m *Mark, halt func(error)) error {
+	if m.members == nil || m.Index == 0 {
+		return fmt.Errorf("%w: it is of no cluster", ErrTransfer)
+	}
+	w, err := openWAL(fs, dir, &raftpb.SnapshotMetadata{Index: &m.Index, Term: &m.Term, ConfState: m.members}, halt)
+	if err != nil {
+		return err
+	}
+	return w.close()
+}
+
+// openWAL opens a raft log, or makes one that begins as is said.
+func openWAL(fs vfs.FS, dir string, begin *raftpb.SnapshotMetadata, halt func(error)) (_ *wal, err error) {
 	w := &wal{MemoryStorage: raft.NewMemoryStorage()}
 	if w.db, w.halted, err = openLogStore(fs, dir, halt); err != nil {
 		return nil, err
 	}
-	if err = w.open(fs, dir, members); err != nil {
+	if err = w.open(fs, dir, begin); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
 	return w, nil
 }
 
-func (w *wal) open(fs vfs.FS, dir string, members []uint64) error {
+func (w *wal) open(fs vfs.FS, dir string, begin *raftpb.SnapshotMetadata) error {
 	old, err := w.has(markKey)
 	if err != nil {
 		return err
@@ -111,7 +133,7 @@ func (w *wal) open(fs vfs.FS, dir string, members []uint64) error {
 	if w.seen, err = openWitness(fs, dir, !old); err != nil {
 		return err
 	}
-	if err := w.load(members, old); err != nil {
+	if err := w.load(begin, old); err != nil {
 		return err
 	}
 	return w.seen.holds(w)
@@ -124,13 +146,9 @@ func (w *wal) close() error {
 	return errors.Join(w.seen.file.Close(), w.db.Close())
 }
 
-func (w *wal) load(members []uint64, old bool) error {
-	first := uint64(firstMark)
-	if len(members) == 0 {
-		first = 0
-	}
-	w.mark = &raftpb.SnapshotMetadata{Index: &first, Term: &first, ConfState: &raftpb.ConfState{Voters: members}}
-	w.hard = &raftpb.HardState{Term: &first, Vote: new(uint64(0)), Commit: &first}
+func (w *wal) load(begin *raftpb.SnapshotMetadata, old bool) error {
+	w.mark = begin
+	w.hard = &raftpb.HardState{Term: begin.Term, Vote: new(uint64(0)), Commit: begin.Index}
 	if !old {
 		b := w.db.NewBatch()
 		defer b.Close()

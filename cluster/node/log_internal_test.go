@@ -23,7 +23,7 @@ func appendOf(term, vote, commit uint64, entries ...*raftpb.Entry) []*Append {
 func TestLogReplaces(t *testing.T) {
 	fs := vfs.NewMem()
 	open := func() *wal {
-		w, err := openWAL(fs, "raft", []uint64{1, 2, 3}, func(err error) { t.Error(err) })
+		w, err := openWAL(fs, "raft", beginOf([]uint64{1, 2, 3}), func(err error) { t.Error(err) })
 		if err != nil {
 			t.Fatal(err)
 		}

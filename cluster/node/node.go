@@ -86,7 +86,7 @@ func Open(c Config) (*Node, error) {
 		c.Engine.Follow()
 	}
 	var err error
-	if n.log, err = openWAL(c.FS, c.Dir, c.Members, c.Halt); err != nil {
+	if n.log, err = openWAL(c.FS, c.Dir, beginOf(c.Members), c.Halt); err != nil {
 		return nil, err
 	}
 	if err := n.begin(); err != nil {

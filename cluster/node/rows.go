@@ -18,6 +18,7 @@ const (
 	removedName  = "removed"  // who was a member and must never be one again
 	versionName  = "version"  // of the cluster; none: 1
 	settingsName = "settings" // that all share
+	placesName   = "places"   // of the members that came after the cluster was founded
 )
 
 var errRow = errors.New("a row that says what the store has of the raft log is malformed")
@@ -53,6 +54,7 @@ type Mark struct {
 	Index, Term uint64 // 0, 0: it has nothing of any log
 	members     *raftpb.ConfState
 	removed     []uint64
+	places      []placed // by id
 	version     uint64
 	listing     string // of the checkpoint that has it
 }
@@ -80,7 +82,14 @@ func readMark(rows engine.SystemReader) (*Mark, error) {
 	if len(list[2]) == 1 {
 		m.version = list[2][0]
 	}
-	body, err := rows.System(rowKind, membersName)
+	body, err := rows.System(rowKind, placesName)
+	if err == nil {
+		m.places, err = parsePlaces(body)
+	}
+	if err != nil {
+		return nil, err
+	}
+	body, err = rows.System(rowKind, membersName)
 	if body == nil || err != nil {
 		return m, err
 	}

@@ -23,17 +23,19 @@ type Status struct {
 	Role               Role
 	Term               uint64
 	Applied, Committed uint64 // entries; Committed as far as this node has heard
-	Last               uint64 // entry of its log, on disk
+	Last, LastTerm     uint64 // entry of its log, on disk
 	Members            []Member
 	Removed            []uint64 // who was a member
 	Version            uint64   // of the cluster
 	First              uint64   // the first entry that the log has
+	Next               uint64   // the first id that nobody had
 }
 
 // Member is one of a cluster, itself included.
 type Member struct {
 	ID      uint64
 	Learner bool
+	Place   Place // zero: where it was when the cluster was founded
 	// What only the leader knows of it: up to which entry its log is that of the leader, on disk, and whether it
 	// has answered of late.
 	Match  uint64
@@ -47,8 +49,9 @@ func (s *Status) Lag() uint64 { return s.Committed - s.Applied }
 func (n *Node) Status() Status {
 	rs := n.raft.Status()
 	s := Status{ID: n.config.ID, Leader: rs.Lead, Term: rs.GetTerm(), Applied: n.applied, Committed: rs.GetCommit(), Role: Follower,
-		Removed: slices.Clone(n.mark.removed), Version: n.mark.version, First: n.log.mark.GetIndex() + 1}
+		Removed: slices.Clone(n.mark.removed), Version: n.mark.version, First: n.log.mark.GetIndex() + 1, Next: 1}
 	s.Last, _ = n.log.LastIndex()
+	s.LastTerm, _ = n.log.Term(s.Last)
 	switch {
 	case n.leads:
 		s.Role = Leader
@@ -69,6 +72,10 @@ func (n *Node) Status() Status {
 		m := &s.Members[i]
 		p := rs.Progress[m.ID]
 		m.Match, m.Active = p.Match, p.RecentActive
+		m.Place, s.Next = n.mark.place(m.ID), max(s.Next, m.ID+1)
+	}
+	for _, id := range s.Removed {
+		s.Next = max(s.Next, id+1)
 	}
 	return s
 }

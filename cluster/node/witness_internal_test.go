@@ -52,7 +52,7 @@ func (p *promised) in(w *wal) bool {
 }
 
 func openOn(disk *simdisk.Disk) (*wal, error) {
-	return openWAL(disk, "/raft", []uint64{1, 2, 3}, func(error) {}) // what it halts with comes out of a call
+	return openWAL(disk, "/raft", beginOf([]uint64{1, 2, 3}), func(error) {}) // what it halts with comes out of a call
 }
 
 func ok(t *testing.T, err error) {

@@ -188,6 +188,8 @@ func (n *Node) apply(e *raftpb.Entry) error {
 		return n.applyVersion(e, data, at)
 	case kindSettings:
 		return n.config.Engine.Keep(at, row(settingsName, data))
+	case kindPlace:
+		return n.applyPlace(e, data, at)
 	}
 	return entryError(e, ErrEntry)
 }

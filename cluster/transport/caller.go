@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"google.golang.org/grpc"
@@ -48,20 +49,35 @@ func incoming(ctx context.Context, key string) string {
 }
 
 // check refuses a call that is not of a member of this cluster to this one, and says who calls.
-func (c caller) check(ctx context.Context) (from uint64, err error) {
+func (t *Transport) check(ctx context.Context) (from uint64, err error) {
+	cluster, self := t.config.Cluster, t.config.ID
 	if err := CheckProtocol(incoming(ctx, protocolKey)); err != nil {
 		return 0, err
 	}
-	if of := incoming(ctx, clusterKey); of != c.cluster {
-		return 0, status.Errorf(codes.PermissionDenied, "this is a member of cluster %s, and whoever calls it is of %q", c.cluster, of)
+	if of := incoming(ctx, clusterKey); of != cluster {
+		return 0, status.Errorf(codes.PermissionDenied, "this is a member of cluster %s, and whoever calls it is of %q", cluster, of)
 	}
-	if to := incoming(ctx, toKey); to != strconv.FormatUint(c.to, 10) {
-		return 0, status.Errorf(codes.PermissionDenied, "this is member %d, and the call is to %q: do two members have one address?", c.to, to)
+	if to := incoming(ctx, toKey); to != strconv.FormatUint(self, 10) {
+		return 0, status.Errorf(codes.PermissionDenied, "this is member %d, and the call is to %q: do two members have one address?", self, to)
 	}
-	if from, err = strconv.ParseUint(incoming(ctx, fromKey), 10, 64); err != nil || from == 0 || from == c.to {
-		return 0, status.Errorf(codes.PermissionDenied, "member %q cannot call member %d", incoming(ctx, fromKey), c.to)
+	if from, err = strconv.ParseUint(incoming(ctx, fromKey), 10, 64); err != nil || from == 0 || from == self {
+		return 0, status.Errorf(codes.PermissionDenied, "member %q cannot call member %d", incoming(ctx, fromKey), self)
+	}
+	if t.Peer(from) == nil {
+		return 0, t.unknown(from)
 	}
 	return from, nil
+}
+
+// wasRemoved is the code that tells a member that it is none any more. No other refusal of a stream has it.
+const wasRemoved = codes.NotFound
+
+// unknown refuses who is no member: not yet as far as is known here, or not any more.
+func (t *Transport) unknown(from uint64) error {
+	if slices.Contains(t.table.Load().removed, from) {
+		return status.Errorf(wasRemoved, "member %d was removed from the cluster", from)
+	}
+	return status.Errorf(codes.PermissionDenied, "member %d knows no member %d", t.config.ID, from)
 }
 
 // From is the member that calls, of a call that was let in.
@@ -79,17 +95,17 @@ func CheckProtocol(version string) error {
 }
 
 // unary refuses calls of strangers. Join is asked by who is no member yet, and says what it must itself.
-func (c caller) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+func (t *Transport) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	if info.FullMethod != clusterpb.PeerService_Join_FullMethodName {
-		if _, err := c.check(ctx); err != nil {
+		if _, err := t.check(ctx); err != nil {
 			return nil, err
 		}
 	}
 	return handler(ctx, req)
 }
 
-func (c caller) stream(srv any, s grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	if _, err := c.check(s.Context()); err != nil {
+func (t *Transport) stream(srv any, s grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	if _, err := t.check(s.Context()); err != nil {
 		return err
 	}
 	return handler(srv, s)

@@ -9,11 +9,15 @@ import (
 	clusterpb "statehouse.dev/statehouse/proto/statehouse/cluster/v1"
 )
 
+// As is a context for calls to a member, of one that joins.
+func As(ctx context.Context, of *clusterpb.JoinResponse, to uint64) context.Context {
+	return caller{of.GetClusterId(), of.GetId(), to}.outgoing(ctx)
+}
+
 // Fetch reads a file of the store that members begin with, from an offset on, for one that joins.
 func Fetch(ctx context.Context, conn *grpc.ClientConn, of *clusterpb.JoinResponse, name string, offset uint64) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	ctx = caller{of.GetClusterId(), of.GetId(), of.GetKeeper()}.outgoing(ctx)
-	s, err := clusterpb.NewPeerServiceClient(conn).FetchFile(ctx, &clusterpb.FetchFileRequest{Name: name, Offset: offset})
+	s, err := clusterpb.NewPeerServiceClient(conn).FetchFile(As(ctx, of, of.GetKeeper()), &clusterpb.FetchFileRequest{Name: name, Offset: offset})
 	if err != nil {
 		cancel()
 		return nil, err

@@ -67,6 +67,8 @@ type Peer struct {
 	caller caller
 	// Where clients reach it, a string, once it has said so.
 	clientAddr atomic.Value
+	left       chan struct{} // closed when it is a peer no more
+	leave      sync.Once
 }
 
 // lane is a stream of messages that is made anew when it breaks.
@@ -80,14 +82,15 @@ type lane struct {
 	up            atomic.Bool
 	sent, dropped atomic.Uint64
 	log           func(event string, attrs ...any)
+	removed       func(said string)
 	told          string // why it is down, as it was logged; empty: it is up. Only run looks
 }
 
 func newPeer(c Config, m *clusterpb.Member) (*Peer, error) {
-	p := &Peer{Member: m, caller: caller{c.Cluster, c.ID, m.GetId()}}
+	p := &Peer{Member: m, caller: caller{c.Cluster, c.ID, m.GetId()}, left: make(chan struct{})}
 	var err error
 	for i := range p.lanes {
-		l := &lane{lane: Lane(i), caller: p.caller, clientAddr: c.ClientAddr, met: func(addr string) { p.clientAddr.Store(addr) }, queue: make(chan *raftpb.Message, queued), log: c.Log}
+		l := &lane{lane: Lane(i), caller: p.caller, clientAddr: c.ClientAddr, met: func(addr string) { p.clientAddr.Store(addr) }, queue: make(chan *raftpb.Message, queued), log: c.Log, removed: c.Removed}
 		if l.conn, err = Dial(m.GetPeerAddr(), c.Files); err != nil {
 			return nil, err
 		}
@@ -159,8 +162,18 @@ func (p *Peer) send(m *raftpb.Message) {
 	l.dropped.Add(1)
 }
 
+// run keeps the streams until ctx ends, or the peer is one no more.
 func (p *Peer) run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var all sync.WaitGroup
+	all.Go(func() {
+		select {
+		case <-p.left:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
 	for _, l := range p.lanes {
 		all.Go(func() { l.run(ctx) })
 	}
@@ -188,6 +201,9 @@ func (l *lane) run(ctx context.Context) {
 		if why := status.Convert(err).Message(); why != l.told {
 			l.log("a peer is not reached", "peer", l.caller.to, "stream", l.lane.String(), "reason", why)
 			l.told = why
+			if status.Code(err) == wasRemoved && l.removed != nil {
+				l.removed(why)
+			}
 		}
 		select { // not all at once
 		case <-time.After(wait/2 + rand.N(wait/2)):

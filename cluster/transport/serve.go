@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"slices"
 	"sync"
 	"time"
 
@@ -35,12 +34,14 @@ const (
 type Config struct {
 	Cluster string
 	ID      uint64
-	Members []*clusterpb.Member // this one may be among them
+	Members []*clusterpb.Member // to begin with: see SetMembers; this one may be among them
 	Files   Files
 	// ClientAddr is where clients reach this member; its peers are told.
 	ClientAddr string
 	// Receive is handed what peers send. It may wait, and the peer's stream waits then; ctx ends with the stream.
 	Receive func(ctx context.Context, l Lane, m *raftpb.Message)
+	// Removed is called when a peer says that this member was removed from the cluster, each time it does. It must not wait.
+	Removed func(said string)
 	// Answer answers the calls beside Send.
 	Answer Answerer
 	Log    func(event string, attrs ...any)
@@ -54,89 +55,6 @@ type Answerer interface {
 	EndCheckpoint(context.Context, *clusterpb.EndCheckpointRequest) (*clusterpb.EndCheckpointResponse, error)
 	GetState(context.Context, *clusterpb.GetStateRequest) (*clusterpb.State, error)
 	Forward(context.Context, *clusterpb.ForwardRequest) (*clusterpb.ForwardResponse, error)
-	Transfer(context.Context, *clusterpb.TransferRequest) (*clusterpb.TransferResponse, error)
-}
-
-// Transport is a member's listener, and its peers.
-type Transport struct {
-	config Config
-	self   caller
-	peers  map[uint64]*Peer
-	ids    []uint64 // of the peers, in order
-}
-
-// New makes a transport, which reaches nobody before Run.
-func New(c Config) (*Transport, error) {
-	t := &Transport{config: c, self: caller{cluster: c.Cluster, to: c.ID}, peers: make(map[uint64]*Peer)}
-	for _, m := range c.Members {
-		if m.GetId() == c.ID {
-			continue
-		}
-		p, err := newPeer(c, m)
-		if err != nil {
-			return nil, errors.Join(err, t.Close())
-		}
-		t.peers[m.GetId()] = p
-		t.ids = append(t.ids, m.GetId())
-	}
-	slices.Sort(t.ids)
-	return t, nil
-}
-
-// Close closes the connections of a transport that does not run.
-func (t *Transport) Close() (err error) {
-	for _, id := range t.ids {
-		err = errors.Join(err, t.peers[id].close())
-	}
-	return err
-}
-
-// Send sends messages, or drops them. It does not wait, and the messages must not change any more.
-func (t *Transport) Send(messages []*raftpb.Message) {
-	for _, m := range messages {
-		if p := t.peers[m.GetTo()]; p != nil {
-			p.send(m)
-		}
-	}
-}
-
-// Peer is another member; nil: there is none of that id.
-func (t *Transport) Peer(id uint64) *Peer { return t.peers[id] }
-
-// MetAll reports whether every peer was reached since the start: it is a member, with a store.
-func (t *Transport) MetAll() bool {
-	for _, id := range t.ids {
-		if t.peers[id].clientAddr.Load() == nil {
-			return false
-		}
-	}
-	return true
-}
-
-// Reached is how many peers are reached now.
-func (t *Transport) Reached() (n int) {
-	for _, id := range t.ids {
-		if t.peers[id].lanes[Votes].up.Load() {
-			n++
-		}
-	}
-	return n
-}
-
-// Counts says how many messages were sent, to all, and how many dropped.
-func (t *Transport) Counts() (sent, dropped uint64) {
-	for _, s := range t.Stats() {
-		sent, dropped = sent+s.Sent, dropped+s.Dropped
-	}
-	return sent, dropped
-}
-
-// Stats says what was sent to whom.
-func (t *Transport) Stats() (all []Stats) {
-	for _, id := range t.ids {
-		all = append(all, t.peers[id].stats()...)
-	}
-	return all
 }
 
 // Run listens and keeps the streams to the peers until ctx ends, or the listener breaks.
@@ -145,7 +63,7 @@ func (t *Transport) Run(ctx context.Context, l net.Listener) error {
 	defer cancel(nil)
 	g := grpc.NewServer(
 		grpc.Creds(t.config.Files.credentials()),
-		grpc.ChainUnaryInterceptor(t.self.unary), grpc.ChainStreamInterceptor(t.self.stream),
+		grpc.ChainUnaryInterceptor(t.unary), grpc.ChainStreamInterceptor(t.stream),
 		grpc.MaxRecvMsgSize(MaxMessage), grpc.MaxSendMsgSize(MaxMessage),
 		grpc.MaxConcurrentStreams(streamsOfOne), grpc.MaxHeaderListSize(16<<10),
 		grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window),
@@ -160,12 +78,11 @@ func (t *Transport) Run(ctx context.Context, l net.Listener) error {
 			cancel(err)
 		}
 	})
-	for _, id := range t.ids {
-		all.Go(func() { t.peers[id].run(ctx) })
-	}
+	t.start(ctx)
 	<-ctx.Done()
 	g.Stop()
 	all.Wait()
+	t.stopped()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -182,13 +99,13 @@ type service struct {
 // Send takes what a peer sends until the stream ends.
 func (s *service) Send(stream clusterpb.PeerService_SendServer) error {
 	ctx, t := stream.Context(), s.transport
-	from, err := t.self.check(ctx)
+	from, err := t.check(ctx)
 	if err != nil {
 		return err
 	}
-	p := t.peers[from]
-	if p == nil {
-		return status.Errorf(codes.PermissionDenied, "member %d knows no member %d", t.config.ID, from)
+	p := t.Peer(from)
+	if p == nil { // it was removed this moment
+		return t.unknown(from)
 	}
 	l := Votes
 	if incoming(ctx, laneKey) == Appends.String() {
@@ -198,6 +115,19 @@ func (s *service) Send(stream clusterpb.PeerService_SendServer) error {
 	if err := stream.SendHeader(metadata.Pairs(clientsKey, t.config.ClientAddr)); err != nil {
 		return err
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.receive(ctx, stream, p, l) }() // until this returns, at the latest
+	select {
+	case err := <-ended:
+		return err
+	case <-p.left:
+		return t.unknown(from)
+	}
+}
+
+// receive takes messages until the stream ends.
+func (s *service) receive(ctx context.Context, stream clusterpb.PeerService_SendServer, p *Peer, l Lane) error {
+	from, self := p.Member.GetId(), s.transport.config.ID
 	for {
 		req, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -208,10 +138,10 @@ func (s *service) Send(stream clusterpb.PeerService_SendServer) error {
 		}
 		for _, data := range req.GetMessages() {
 			m := new(raftpb.Message)
-			if err := proto.Unmarshal(data, m); err != nil || m.GetFrom() != from || m.GetTo() != t.config.ID {
-				return status.Errorf(codes.InvalidArgument, "a message that is none of raft's, or not from member %d to member %d", from, t.config.ID)
+			if err := proto.Unmarshal(data, m); err != nil || m.GetFrom() != from || m.GetTo() != self {
+				return status.Errorf(codes.InvalidArgument, "a message that is none of raft's, or not from member %d to member %d", from, self)
 			}
-			t.config.Receive(ctx, l, m)
+			s.transport.config.Receive(ctx, l, m)
 		}
 	}
 }

@@ -26,8 +26,9 @@ type end struct {
 	hold chan struct{} // closed: appends are taken
 	stop func()
 
-	mu   sync.Mutex
-	said []string
+	mu      sync.Mutex
+	said    []string
+	removed []string
 }
 
 // answerer answers GetState and nothing else.
@@ -65,6 +66,11 @@ func newEnd(t *testing.T, cluster string, id uint64, l net.Listener, addrs ...st
 				e.got <- m
 			case <-ctx.Done():
 			}
+		},
+		Removed: func(said string) {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.removed = append(e.removed, said)
 		},
 		Log: func(event string, attrs ...any) {
 			e.mu.Lock()
@@ -202,7 +208,7 @@ func TestStrangers(t *testing.T) {
 		t.Errorf("a member is answered %v, %v", s, err)
 	}
 	for what, ctx := range map[string]context.Context{ // in any order
-		"another cluster": as("y", "2", "1", "1"), "no cluster": wiretest.Timeout(t), "another member": as("x", "2", "3", "1"),
+		"no member": as("x", "3", "1", "1"), "another cluster": as("y", "2", "1", "1"), "no cluster": wiretest.Timeout(t), "another member": as("x", "2", "3", "1"),
 		"itself": as("x", "1", "1", "1"), "no number": as("x", "two", "1", "1"), "a later version": as("x", "2", "1", "2"),
 	} {
 		_, err := stub.GetState(ctx, &clusterpb.GetStateRequest{})

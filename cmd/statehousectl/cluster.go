@@ -15,7 +15,7 @@ import (
 func (a *app) clusterCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cluster",
-		Short: "Ask the members of a cluster how they stand (experimental)",
+		Short: "Ask the members of a cluster how they stand, and change who they are (experimental)",
 		Long:  "cluster asks a daemon that is a member of a cluster, any of them, about all of them.",
 		Args:  show.Takes(0, 0),
 	}
@@ -35,6 +35,7 @@ that leads; whoever commits meanwhile waits, or is told to come again.`,
 			Args: show.Takes(0, 1), ValidArgsFunction: cobra.NoFileCompletions,
 			RunE: a.connected(clusterTransfer),
 		},
+		a.clusterAddCommand(), a.clusterPromoteCommand(), a.clusterRemoveCommand(),
 	)
 	return cmd
 }
@@ -42,6 +43,7 @@ that leads; whoever commits meanwhile waits, or is told to come again.`,
 type memberShape struct {
 	ID        uint64 `json:"id"`
 	Peer      string `json:"peer_address"`
+	Learner   bool   `json:"learner,omitempty"`
 	Problem   string `json:"problem,omitempty"`
 	Address   string `json:"address,omitempty"`
 	Role      string `json:"role,omitempty"`
@@ -72,9 +74,13 @@ func clusterStatus(ctx context.Context, s *session, _ []string) error {
 		leads = leads || m.Role == "leader"
 		switch {
 		case s.asJSON:
-			err = s.p.object(memberShape{m.ID, m.PeerAddress, m.Problem, m.Address, m.Role, m.Leader, m.Term, m.Applied, m.Committed, m.Published, m.Version})
+			err = s.p.object(memberShape{m.ID, m.PeerAddress, m.Learner, m.Problem, m.Address, m.Role, m.Leader, m.Term, m.Applied, m.Committed, m.Published, m.Version})
 		case m.Problem != "":
-			err = s.p.row(nil, strconv.FormatUint(m.ID, 10), "not reached", "", "", "", "", printable(m.PeerAddress)+": "+printable(m.Problem))
+			role := "not reached"
+			if m.Learner {
+				role = "learner, not reached"
+			}
+			err = s.p.row(nil, strconv.FormatUint(m.ID, 10), role, "", "", "", "", printable(m.PeerAddress)+": "+printable(m.Problem))
 		default:
 			err = s.p.row(nil, strconv.FormatUint(m.ID, 10), m.Role, fmt.Sprint(m.Term), fmt.Sprint(m.Applied), fmt.Sprint(m.Published), printable(m.Address), printable(m.PeerAddress))
 		}
@@ -170,8 +176,8 @@ func clusterTransfer(ctx context.Context, s *session, args []string) error {
 	var to uint64
 	if len(args) > 0 {
 		var err error
-		if to, err = strconv.ParseUint(args[0], 10, 64); err != nil || to == 0 {
-			return usagef("%s is no id of a member: see statehousectl cluster status", quote(args[0]))
+		if to, err = memberID(args[0]); err != nil {
+			return err
 		}
 	}
 	leader, err := admin.New(s.Client).TransferLeadership(ctx, to)

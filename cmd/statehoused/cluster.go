@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"statehouse.dev/statehouse/cluster/founding"
 	"statehouse.dev/statehouse/cluster/member"
+	"statehouse.dev/statehouse/cluster/node"
 	"statehouse.dev/statehouse/cluster/transport"
 	"statehouse.dev/statehouse/engine"
 	clusterpb "statehouse.dev/statehouse/proto/statehouse/cluster/v1"
@@ -104,6 +106,10 @@ func identify(ctx context.Context, s *settings, env engine.Env, o engine.Options
 	switch {
 	case err != nil:
 		return nil, err
+	case id != nil && id.Removed:
+		return nil, node.ErrRemoved
+	case id != nil && id.Leaving:
+		return nil, usageError{fmt.Errorf("%s is leaving its cluster, and is not whole before that is done: run statehoused cluster leave %s again", s.dataDir, s.dataDir)}
 	case id != nil && id.Addr() != c.advertise:
 		return nil, usageError{fmt.Errorf("%s is the directory of member %d, which the others reach at %s: they would look for it there, and not at %s", s.dataDir, id.ID, id.Addr(), c.advertise)}
 	case id != nil:
@@ -116,7 +122,7 @@ func identify(ctx context.Context, s *settings, env engine.Env, o engine.Options
 		return id, err
 	case c.join != "":
 		log.Info("joining", "at", c.join)
-		return founding.Join(ctx, env, s.dataDir, &source{c: c, log: log})
+		return founding.Join(ctx, env, s.dataDir, &source{c: c, env: env, log: log})
 	}
 	return nil, usageError{fmt.Errorf("%s is of no cluster yet: give --cluster-init to the daemon that founds one, and --join to the others", s.dataDir)}
 }
@@ -156,15 +162,21 @@ func (p *part) serve(ctx context.Context, listeners []net.Listener) (serving con
 	}
 	peers, stopPeers := context.WithCancel(context.Background())
 	serving, stop := context.WithCancel(context.Background())
-	again := false
+	var over error // why it is no member as it was
 	ended, driven := make(chan error, 1), make(chan struct{})
 	driving, stopDriving := context.WithCancel(context.Background())
 	go func() {
 		defer close(driven)
-		if again = p.member.Drive(driving); again {
+		switch over = p.member.Drive(driving); {
+		case errors.Is(over, node.ErrInstalled):
 			p.log.Info("beginning again on a copy of the store that has come")
-			stop()
+			over = errAgain
+		case over != nil:
+			p.log.Error("this is no member any more", "reason", over)
+		default:
+			return
 		}
+		stop()
 	}()
 	go func() {
 		err := p.member.Listen(peers, listeners[0])
@@ -186,8 +198,8 @@ func (p *part) serve(ctx context.Context, listeners []net.Listener) (serving con
 		<-driven
 		stopPeers()
 		err := errors.Join(<-ended, p.member.Close())
-		if again && err == nil && ctx.Err() == nil {
-			return errAgain
+		if err == nil && (over != errAgain || ctx.Err() == nil) {
+			return over
 		}
 		return err
 	}
@@ -199,6 +211,7 @@ const joinEvery = 500 * time.Millisecond
 // source is where a directory that joins asks.
 type source struct {
 	c    *clusterSettings
+	env  engine.Env
 	log  *slog.Logger
 	conn *grpc.ClientConn // to whoever has answered
 }
@@ -238,4 +251,48 @@ func (s *source) Join(ctx context.Context, directory string) (*clusterpb.JoinRes
 // Fetch reads a file of the store that members begin with.
 func (s *source) Fetch(ctx context.Context, of *clusterpb.JoinResponse, name string, offset uint64) (io.ReadCloser, error) {
 	return transport.Fetch(ctx, s.conn, of, name, offset)
+}
+
+// Copy copies the store of the member that has let this one in or, when that cannot be reached any more, of another.
+func (s *source) Copy(ctx context.Context, of *clusterpb.JoinResponse, dir string) error {
+	from := slices.Clone(of.GetMembers())
+	slices.SortStableFunc(from, func(a, b *clusterpb.Member) int { return first(b, of) - first(a, of) })
+	for {
+		var failed error
+		for _, m := range from {
+			if m.GetId() == of.GetId() {
+				continue
+			}
+			if failed = s.copyOf(ctx, of, m, dir); failed == nil || ctx.Err() != nil {
+				return failed
+			}
+			if c := status.Code(failed); c != codes.Unavailable && c != codes.PermissionDenied { // it may not have heard of this member yet
+				return fmt.Errorf("the store of member %d cannot be copied: %w", m.GetId(), failed)
+			}
+			s.log.Warn("the store cannot be copied from there", "member", m.GetId(), "reason", status.Convert(failed).Message())
+		}
+		select {
+		case <-time.After(joinEvery):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// first orders members: the keeper of what is to be fetched comes first.
+func first(m *clusterpb.Member, of *clusterpb.JoinResponse) int {
+	if m.GetId() == of.GetKeeper() {
+		return 1
+	}
+	return 0
+}
+
+func (s *source) copyOf(ctx context.Context, of *clusterpb.JoinResponse, m *clusterpb.Member, dir string) error {
+	conn, err := transport.Dial(m.GetPeerAddr(), s.c.files)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	s.log.Info("fetching a copy of the store", "from", m.GetId(), "at", m.GetPeerAddr())
+	return member.Copy(transport.As(ctx, of, m.GetId()), s.env, clusterpb.NewPeerServiceClient(conn), dir)
 }

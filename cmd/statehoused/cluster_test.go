@@ -20,6 +20,7 @@ import (
 type several struct {
 	t     *testing.T
 	dirs  [3]string
+	ids   [3]uint64
 	peers []string // where each listens for the others
 	more  [3][]string
 	at    [3]atomic.Pointer[daemon]
@@ -29,7 +30,7 @@ func newSeveral(t *testing.T) *several {
 	t.Helper()
 	s := &several{t: t, peers: freeAddrs(t, 3)}
 	for i := range s.dirs {
-		s.dirs[i] = filepath.Join(t.TempDir(), "data")
+		s.dirs[i], s.ids[i] = filepath.Join(t.TempDir(), "data"), uint64(i+1)
 	}
 	return s
 }
@@ -78,7 +79,7 @@ func (s *several) leader(among ...int) (leader int) {
 				leader = i
 			}
 		}
-		if ids[uint64(leader+1)] != len(among) {
+		if ids[s.ids[leader]] != len(among) {
 			return fmt.Errorf("the members take for their leader %v", ids)
 		}
 		return nil
@@ -239,8 +240,8 @@ func TestCluster(t *testing.T) {
 	s.stop()
 }
 
-func without(but int) []int {
-	return slices.DeleteFunc([]int{0, 1, 2}, func(i int) bool { return i == but })
+func without(but ...int) []int {
+	return slices.DeleteFunc([]int{0, 1, 2}, func(i int) bool { return slices.Contains(but, i) })
 }
 
 // TestClusterOfAStore: the store of one machine becomes that of a cluster, as it is, and the others have it, too.

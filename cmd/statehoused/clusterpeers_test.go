@@ -96,7 +96,7 @@ func TestClusterStrangers(t *testing.T) {
 		return append([]string{"--data-dir", dir, "--listen-addr", "127.0.0.1:0", "--metrics-listen-addr", "off", "--disk-reserve-mb", "1", "--peer-listen-addr", peer}, more...)
 	}
 	other := freeAddrs(t, 1)[0]
-	fails(t, exitFailed, []string{"let this member join", other, s.peers[2]}, nil, args(filepath.Join(t.TempDir(), "data"), other, "--join", s.peers[0])...)
+	fails(t, exitFailed, []string{"let this member join", "cluster add " + other, s.peers[2]}, nil, args(filepath.Join(t.TempDir(), "data"), other, "--join", s.peers[0])...)
 
 	// Its disk is gone.
 	s.at[1].Load().kill()

@@ -32,7 +32,7 @@ const mostMembers = 7
 func (c *clusterSettings) register(f *pflag.FlagSet) {
 	f.StringVar(&c.listen, "peer-listen-addr", "", "(experimental) makes the daemon a member of a cluster, several daemons that keep one store: address to listen on for the others; beyond loopback it needs --peer-tls-cert, -key and -ca")
 	f.StringVar(&c.init, "cluster-init", "", "(experimental) founds a cluster when the directory is of none yet: the peer addresses of all its members, 3, 5 or 7, separated by commas, this one's among them; the store that is here becomes that of all")
-	f.StringVar(&c.join, "join", "", "(experimental) joins a cluster when the directory is empty: the peer address of the member that was started with --cluster-init, or several separated by commas")
+	f.StringVar(&c.join, "join", "", "(experimental) joins a cluster when the directory is empty: the peer address of the member that was started with --cluster-init or, for one that was added with statehousectl cluster add, of any; or several separated by commas")
 	f.StringVar(&c.advertise, "peer-advertise-addr", "", "(experimental) where the other members reach this one, as --cluster-init names it; --peer-listen-addr when empty")
 	f.StringVar(&c.clients, "client-advertise-addr", "", "(experimental) where clients reach this member, which others tell them when it leads; --listen-addr when empty")
 	f.StringVar(&c.files.Cert, "peer-tls-cert", "", "(experimental) PEM file with this member's certificate, for the others, as server and as client")
@@ -101,10 +101,8 @@ func (c *clusterSettings) checkAddresses() error {
 		if a.value == "" {
 			continue
 		}
-		host, port, err := net.SplitHostPort(a.value)
-		ip := net.ParseIP(host)
-		if err != nil || host == "" || port == "" || port == "0" || ip != nil && ip.IsUnspecified() || strings.ContainsAny(a.value, " \t\r\n,/") {
-			return fmt.Errorf("--%s %q is no address that others could connect to: it is host:port, both given", a.name, a.value)
+		if err := transport.CheckAddr(a.value); err != nil {
+			return fmt.Errorf("--%s: %w", a.name, err)
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"statehouse.dev/statehouse/cluster/node"
 	"statehouse.dev/statehouse/cmd/show"
 	"statehouse.dev/statehouse/engine"
 )
@@ -99,7 +100,7 @@ func newRoot(p *process, environ []string) *cobra.Command {
 	root.Flags().BoolVar(&printOnly, "print-config", false, "print the settings as YAML, with where each is from and without secrets, and start nothing")
 	root.MarkFlagsMutuallyExclusive("check-config", "print-config")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{show.FlagError(err)} })
-	root.AddCommand(verifyCommand(p.signals), migrateCommand(p.signals), keyCommand(p.signals), backupCommand(p.signals), restoreCommand(p.signals, p.exit))
+	root.AddCommand(verifyCommand(p.signals), migrateCommand(p.signals), clusterCommand(p.signals), keyCommand(p.signals), backupCommand(p.signals), restoreCommand(p.signals, p.exit))
 	return root
 }
 
@@ -135,7 +136,7 @@ func exitCode(err error) int {
 	case errors.As(err, &mistake), errors.Is(err, engine.ErrInvalid):
 		return exitUsage
 	case errors.Is(err, engine.ErrUnusable), errors.Is(err, engine.ErrLocked),
-		errors.Is(err, engine.ErrNoStore), errors.Is(err, engine.ErrFormat):
+		errors.Is(err, engine.ErrNoStore), errors.Is(err, engine.ErrFormat), errors.Is(err, node.ErrRemoved):
 		return exitDataDir
 	case errors.Is(err, engine.ErrDataLoss):
 		return exitDamaged

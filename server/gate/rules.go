@@ -196,6 +196,9 @@ var rules = map[string]rule{
 	pb.AdminService_GetDiagnostics_FullMethodName:     ofAll(access.Admin),
 	pb.AdminService_GetCluster_FullMethodName:         ofAll(access.Admin),
 	pb.AdminService_TransferLeadership_FullMethodName: ofAll(access.Admin),
+	pb.AdminService_AddMember_FullMethodName:          ofAll(access.Admin),
+	pb.AdminService_PromoteMember_FullMethodName:      ofAll(access.Admin),
+	pb.AdminService_RemoveMember_FullMethodName:       ofAll(access.Admin),
 
 	healthpb.Health_Check_FullMethodName:                                 letInIsEnough,
 	healthpb.Health_List_FullMethodName:                                  letInIsEnough,
@@ -244,6 +247,18 @@ var acts = map[string]func(req any) map[string]string{
 	pb.AdminService_SetLogLevel_FullMethodName: func(req any) map[string]string {
 		return map[string]string{"level": req.(*pb.SetLogLevelRequest).GetLevel()}
 	},
+	pb.AdminService_TransferLeadership_FullMethodName: func(req any) map[string]string {
+		return map[string]string{"to": fmt.Sprint(req.(*pb.TransferLeadershipRequest).GetTo())}
+	},
+	pb.AdminService_AddMember_FullMethodName: func(req any) map[string]string {
+		return map[string]string{"peer_address": req.(*pb.AddMemberRequest).GetPeerAddress()}
+	},
+	pb.AdminService_PromoteMember_FullMethodName: ofMember,
+	pb.AdminService_RemoveMember_FullMethodName:  ofMember,
+}
+
+func ofMember(req any) map[string]string {
+	return map[string]string{"member": fmt.Sprint(req.(interface{ GetId() uint64 }).GetId())}
 }
 
 // mostNamed is how many of what an import makes the audit log names.

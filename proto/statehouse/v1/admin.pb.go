@@ -2722,8 +2722,10 @@ type MemberState struct {
 	CommittedIndex uint64 `protobuf:"varint,9,opt,name=committed_index,json=committedIndex,proto3" json:"committed_index,omitempty"`
 	PublishedTs    uint64 `protobuf:"varint,10,opt,name=published_ts,json=publishedTs,proto3" json:"published_ts,omitempty"`
 	// The hash chain at the commit that was asked for; empty if it has not come so far.
-	ChainHash     []byte `protobuf:"bytes,11,opt,name=chain_hash,json=chainHash,proto3" json:"chain_hash,omitempty"`
-	Version       string `protobuf:"bytes,12,opt,name=version,proto3" json:"version,omitempty"`
+	ChainHash []byte `protobuf:"bytes,11,opt,name=chain_hash,json=chainHash,proto3" json:"chain_hash,omitempty"`
+	Version   string `protobuf:"bytes,12,opt,name=version,proto3" json:"version,omitempty"`
+	// It has no vote. This is known without an answer, too.
+	Learner       bool `protobuf:"varint,13,opt,name=learner,proto3" json:"learner,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2842,6 +2844,13 @@ func (x *MemberState) GetVersion() string {
 	return ""
 }
 
+func (x *MemberState) GetLearner() bool {
+	if x != nil {
+		return x.Learner
+	}
+	return false
+}
+
 type TransferLeadershipRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The member that is to lead; 0: whichever has most of the log.
@@ -2929,6 +2938,256 @@ func (x *TransferLeadershipResponse) GetLeaderId() uint64 {
 		return x.LeaderId
 	}
 	return 0
+}
+
+type AddMemberRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the others will reach it, as it says itself with --peer-advertise-addr or --peer-listen-addr.
+	PeerAddress   string `protobuf:"bytes,1,opt,name=peer_address,json=peerAddress,proto3" json:"peer_address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddMemberRequest) Reset() {
+	*x = AddMemberRequest{}
+	mi := &file_statehouse_v1_admin_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddMemberRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddMemberRequest) ProtoMessage() {}
+
+func (x *AddMemberRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_admin_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddMemberRequest.ProtoReflect.Descriptor instead.
+func (*AddMemberRequest) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *AddMemberRequest) GetPeerAddress() string {
+	if x != nil {
+		return x.PeerAddress
+	}
+	return ""
+}
+
+type AddMemberResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Drawn by the cluster, and used once.
+	Id            uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddMemberResponse) Reset() {
+	*x = AddMemberResponse{}
+	mi := &file_statehouse_v1_admin_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddMemberResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddMemberResponse) ProtoMessage() {}
+
+func (x *AddMemberResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_admin_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddMemberResponse.ProtoReflect.Descriptor instead.
+func (*AddMemberResponse) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *AddMemberResponse) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+type PromoteMemberRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PromoteMemberRequest) Reset() {
+	*x = PromoteMemberRequest{}
+	mi := &file_statehouse_v1_admin_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PromoteMemberRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PromoteMemberRequest) ProtoMessage() {}
+
+func (x *PromoteMemberRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_admin_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PromoteMemberRequest.ProtoReflect.Descriptor instead.
+func (*PromoteMemberRequest) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *PromoteMemberRequest) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+type PromoteMemberResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PromoteMemberResponse) Reset() {
+	*x = PromoteMemberResponse{}
+	mi := &file_statehouse_v1_admin_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PromoteMemberResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PromoteMemberResponse) ProtoMessage() {}
+
+func (x *PromoteMemberResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_admin_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PromoteMemberResponse.ProtoReflect.Descriptor instead.
+func (*PromoteMemberResponse) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{50}
+}
+
+type RemoveMemberRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveMemberRequest) Reset() {
+	*x = RemoveMemberRequest{}
+	mi := &file_statehouse_v1_admin_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveMemberRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveMemberRequest) ProtoMessage() {}
+
+func (x *RemoveMemberRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_admin_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveMemberRequest.ProtoReflect.Descriptor instead.
+func (*RemoveMemberRequest) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *RemoveMemberRequest) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+type RemoveMemberResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveMemberResponse) Reset() {
+	*x = RemoveMemberResponse{}
+	mi := &file_statehouse_v1_admin_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveMemberResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveMemberResponse) ProtoMessage() {}
+
+func (x *RemoveMemberResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_admin_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveMemberResponse.ProtoReflect.Descriptor instead.
+func (*RemoveMemberResponse) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{52}
 }
 
 var File_statehouse_v1_admin_proto protoreflect.FileDescriptor
@@ -3125,7 +3384,7 @@ const file_statehouse_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\x124\n" +
-	"\amembers\x18\x03 \x03(\v2\x1a.statehouse.v1.MemberStateR\amembers\"\xff\x02\n" +
+	"\amembers\x18\x03 \x03(\v2\x1a.statehouse.v1.MemberStateR\amembers\"\x99\x03\n" +
 	"\vMemberState\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12!\n" +
 	"\fpeer_address\x18\x02 \x01(\tR\vpeerAddress\x12\x18\n" +
@@ -3140,11 +3399,22 @@ const file_statehouse_v1_admin_proto_rawDesc = "" +
 	" \x01(\x04R\vpublishedTs\x12\x1d\n" +
 	"\n" +
 	"chain_hash\x18\v \x01(\fR\tchainHash\x12\x18\n" +
-	"\aversion\x18\f \x01(\tR\aversion\"+\n" +
+	"\aversion\x18\f \x01(\tR\aversion\x12\x18\n" +
+	"\alearner\x18\r \x01(\bR\alearner\"+\n" +
 	"\x19TransferLeadershipRequest\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\x04R\x02to\"9\n" +
 	"\x1aTransferLeadershipResponse\x12\x1b\n" +
-	"\tleader_id\x18\x01 \x01(\x04R\bleaderId*i\n" +
+	"\tleader_id\x18\x01 \x01(\x04R\bleaderId\"5\n" +
+	"\x10AddMemberRequest\x12!\n" +
+	"\fpeer_address\x18\x01 \x01(\tR\vpeerAddress\"#\n" +
+	"\x11AddMemberResponse\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\"&\n" +
+	"\x14PromoteMemberRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\"\x17\n" +
+	"\x15PromoteMemberResponse\"%\n" +
+	"\x13RemoveMemberRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\"\x16\n" +
+	"\x14RemoveMemberResponse*i\n" +
 	"\n" +
 	"Permission\x12\x1a\n" +
 	"\x16PERMISSION_UNSPECIFIED\x10\x00\x12\x13\n" +
@@ -3155,7 +3425,7 @@ const file_statehouse_v1_admin_proto_rawDesc = "" +
 	"\x18IMPORT_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14IMPORT_STATE_STAGING\x10\x01\x12\x17\n" +
 	"\x13IMPORT_STATE_MAKING\x10\x02\x12\x15\n" +
-	"\x11IMPORT_STATE_DONE\x10\x032\xed\x0e\n" +
+	"\x11IMPORT_STATE_DONE\x10\x032\xf2\x10\n" +
 	"\fAdminService\x12X\n" +
 	"\x0fCreateAccessKey\x12%.statehouse.v1.CreateAccessKeyRequest\x1a\x1e.statehouse.v1.AccessKeySecret\x12]\n" +
 	"\x0eListAccessKeys\x12$.statehouse.v1.ListAccessKeysRequest\x1a%.statehouse.v1.ListAccessKeysResponse\x12X\n" +
@@ -3179,7 +3449,10 @@ const file_statehouse_v1_admin_proto_rawDesc = "" +
 	"\x0eGetDiagnostics\x12$.statehouse.v1.GetDiagnosticsRequest\x1a%.statehouse.v1.GetDiagnosticsResponse\x12Q\n" +
 	"\n" +
 	"GetCluster\x12 .statehouse.v1.GetClusterRequest\x1a!.statehouse.v1.GetClusterResponse\x12i\n" +
-	"\x12TransferLeadership\x12(.statehouse.v1.TransferLeadershipRequest\x1a).statehouse.v1.TransferLeadershipResponseB<Z:statehouse.dev/statehouse/proto/statehouse/v1;statehousev1b\x06proto3"
+	"\x12TransferLeadership\x12(.statehouse.v1.TransferLeadershipRequest\x1a).statehouse.v1.TransferLeadershipResponse\x12N\n" +
+	"\tAddMember\x12\x1f.statehouse.v1.AddMemberRequest\x1a .statehouse.v1.AddMemberResponse\x12Z\n" +
+	"\rPromoteMember\x12#.statehouse.v1.PromoteMemberRequest\x1a$.statehouse.v1.PromoteMemberResponse\x12W\n" +
+	"\fRemoveMember\x12\".statehouse.v1.RemoveMemberRequest\x1a#.statehouse.v1.RemoveMemberResponseB<Z:statehouse.dev/statehouse/proto/statehouse/v1;statehousev1b\x06proto3"
 
 var (
 	file_statehouse_v1_admin_proto_rawDescOnce sync.Once
@@ -3194,7 +3467,7 @@ func file_statehouse_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_statehouse_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_statehouse_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_statehouse_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
 var file_statehouse_v1_admin_proto_goTypes = []any{
 	(Permission)(0),                    // 0: statehouse.v1.Permission
 	(ImportState)(0),                   // 1: statehouse.v1.ImportState
@@ -3245,44 +3518,50 @@ var file_statehouse_v1_admin_proto_goTypes = []any{
 	(*MemberState)(nil),                // 46: statehouse.v1.MemberState
 	(*TransferLeadershipRequest)(nil),  // 47: statehouse.v1.TransferLeadershipRequest
 	(*TransferLeadershipResponse)(nil), // 48: statehouse.v1.TransferLeadershipResponse
-	nil,                                // 49: statehouse.v1.AuditEntry.DetailsEntry
-	nil,                                // 50: statehouse.v1.GetDiagnosticsResponse.PartsEntry
-	(*timestamppb.Timestamp)(nil),      // 51: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 52: google.protobuf.Duration
-	(*ReplayEvent)(nil),                // 53: statehouse.v1.ReplayEvent
-	(ClusterRole)(0),                   // 54: statehouse.v1.ClusterRole
+	(*AddMemberRequest)(nil),           // 49: statehouse.v1.AddMemberRequest
+	(*AddMemberResponse)(nil),          // 50: statehouse.v1.AddMemberResponse
+	(*PromoteMemberRequest)(nil),       // 51: statehouse.v1.PromoteMemberRequest
+	(*PromoteMemberResponse)(nil),      // 52: statehouse.v1.PromoteMemberResponse
+	(*RemoveMemberRequest)(nil),        // 53: statehouse.v1.RemoveMemberRequest
+	(*RemoveMemberResponse)(nil),       // 54: statehouse.v1.RemoveMemberResponse
+	nil,                                // 55: statehouse.v1.AuditEntry.DetailsEntry
+	nil,                                // 56: statehouse.v1.GetDiagnosticsResponse.PartsEntry
+	(*timestamppb.Timestamp)(nil),      // 57: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 58: google.protobuf.Duration
+	(*ReplayEvent)(nil),                // 59: statehouse.v1.ReplayEvent
+	(ClusterRole)(0),                   // 60: statehouse.v1.ClusterRole
 }
 var file_statehouse_v1_admin_proto_depIdxs = []int32{
 	0,  // 0: statehouse.v1.AccessScope.permission:type_name -> statehouse.v1.Permission
 	2,  // 1: statehouse.v1.AccessKey.scopes:type_name -> statehouse.v1.AccessScope
-	51, // 2: statehouse.v1.AccessKey.created_time:type_name -> google.protobuf.Timestamp
-	51, // 3: statehouse.v1.AccessKey.expire_time:type_name -> google.protobuf.Timestamp
-	51, // 4: statehouse.v1.AccessKey.revoked_time:type_name -> google.protobuf.Timestamp
-	51, // 5: statehouse.v1.AccessKey.old_secret_expire_time:type_name -> google.protobuf.Timestamp
+	57, // 2: statehouse.v1.AccessKey.created_time:type_name -> google.protobuf.Timestamp
+	57, // 3: statehouse.v1.AccessKey.expire_time:type_name -> google.protobuf.Timestamp
+	57, // 4: statehouse.v1.AccessKey.revoked_time:type_name -> google.protobuf.Timestamp
+	57, // 5: statehouse.v1.AccessKey.old_secret_expire_time:type_name -> google.protobuf.Timestamp
 	3,  // 6: statehouse.v1.AccessKeySecret.key:type_name -> statehouse.v1.AccessKey
 	2,  // 7: statehouse.v1.CreateAccessKeyRequest.scopes:type_name -> statehouse.v1.AccessScope
-	51, // 8: statehouse.v1.CreateAccessKeyRequest.expire_time:type_name -> google.protobuf.Timestamp
+	57, // 8: statehouse.v1.CreateAccessKeyRequest.expire_time:type_name -> google.protobuf.Timestamp
 	3,  // 9: statehouse.v1.ListAccessKeysResponse.keys:type_name -> statehouse.v1.AccessKey
-	52, // 10: statehouse.v1.RotateAccessKeyRequest.overlap:type_name -> google.protobuf.Duration
+	58, // 10: statehouse.v1.RotateAccessKeyRequest.overlap:type_name -> google.protobuf.Duration
 	12, // 11: statehouse.v1.ListAuditResponse.entries:type_name -> statehouse.v1.AuditEntry
-	51, // 12: statehouse.v1.AuditEntry.time:type_name -> google.protobuf.Timestamp
-	49, // 13: statehouse.v1.AuditEntry.details:type_name -> statehouse.v1.AuditEntry.DetailsEntry
-	52, // 14: statehouse.v1.Retention.max_age:type_name -> google.protobuf.Duration
-	52, // 15: statehouse.v1.SetRetentionRequest.max_age:type_name -> google.protobuf.Duration
+	57, // 12: statehouse.v1.AuditEntry.time:type_name -> google.protobuf.Timestamp
+	55, // 13: statehouse.v1.AuditEntry.details:type_name -> statehouse.v1.AuditEntry.DetailsEntry
+	58, // 14: statehouse.v1.Retention.max_age:type_name -> google.protobuf.Duration
+	58, // 15: statehouse.v1.SetRetentionRequest.max_age:type_name -> google.protobuf.Duration
 	15, // 16: statehouse.v1.ListRetentionResponse.retentions:type_name -> statehouse.v1.Retention
 	25, // 17: statehouse.v1.GetDiskUsageResponse.parts:type_name -> statehouse.v1.DiskUsage
 	26, // 18: statehouse.v1.Import.targets:type_name -> statehouse.v1.ImportTarget
-	51, // 19: statehouse.v1.Import.begin_time:type_name -> google.protobuf.Timestamp
+	57, // 19: statehouse.v1.Import.begin_time:type_name -> google.protobuf.Timestamp
 	1,  // 20: statehouse.v1.Import.state:type_name -> statehouse.v1.ImportState
 	26, // 21: statehouse.v1.BeginImportRequest.targets:type_name -> statehouse.v1.ImportTarget
-	53, // 22: statehouse.v1.ImportEventsRequest.events:type_name -> statehouse.v1.ReplayEvent
+	59, // 22: statehouse.v1.ImportEventsRequest.events:type_name -> statehouse.v1.ReplayEvent
 	27, // 23: statehouse.v1.ListImportsResponse.imports:type_name -> statehouse.v1.Import
 	37, // 24: statehouse.v1.ListTransactionsResponse.transactions:type_name -> statehouse.v1.OpenTransaction
-	51, // 25: statehouse.v1.OpenTransaction.begin_time:type_name -> google.protobuf.Timestamp
-	51, // 26: statehouse.v1.OpenTransaction.expire_time:type_name -> google.protobuf.Timestamp
-	50, // 27: statehouse.v1.GetDiagnosticsResponse.parts:type_name -> statehouse.v1.GetDiagnosticsResponse.PartsEntry
+	57, // 25: statehouse.v1.OpenTransaction.begin_time:type_name -> google.protobuf.Timestamp
+	57, // 26: statehouse.v1.OpenTransaction.expire_time:type_name -> google.protobuf.Timestamp
+	56, // 27: statehouse.v1.GetDiagnosticsResponse.parts:type_name -> statehouse.v1.GetDiagnosticsResponse.PartsEntry
 	46, // 28: statehouse.v1.GetClusterResponse.members:type_name -> statehouse.v1.MemberState
-	54, // 29: statehouse.v1.MemberState.role:type_name -> statehouse.v1.ClusterRole
+	60, // 29: statehouse.v1.MemberState.role:type_name -> statehouse.v1.ClusterRole
 	5,  // 30: statehouse.v1.AdminService.CreateAccessKey:input_type -> statehouse.v1.CreateAccessKeyRequest
 	6,  // 31: statehouse.v1.AdminService.ListAccessKeys:input_type -> statehouse.v1.ListAccessKeysRequest
 	8,  // 32: statehouse.v1.AdminService.RotateAccessKey:input_type -> statehouse.v1.RotateAccessKeyRequest
@@ -3305,30 +3584,36 @@ var file_statehouse_v1_admin_proto_depIdxs = []int32{
 	42, // 49: statehouse.v1.AdminService.GetDiagnostics:input_type -> statehouse.v1.GetDiagnosticsRequest
 	44, // 50: statehouse.v1.AdminService.GetCluster:input_type -> statehouse.v1.GetClusterRequest
 	47, // 51: statehouse.v1.AdminService.TransferLeadership:input_type -> statehouse.v1.TransferLeadershipRequest
-	4,  // 52: statehouse.v1.AdminService.CreateAccessKey:output_type -> statehouse.v1.AccessKeySecret
-	7,  // 53: statehouse.v1.AdminService.ListAccessKeys:output_type -> statehouse.v1.ListAccessKeysResponse
-	4,  // 54: statehouse.v1.AdminService.RotateAccessKey:output_type -> statehouse.v1.AccessKeySecret
-	3,  // 55: statehouse.v1.AdminService.RevokeAccessKey:output_type -> statehouse.v1.AccessKey
-	11, // 56: statehouse.v1.AdminService.ListAudit:output_type -> statehouse.v1.ListAuditResponse
-	14, // 57: statehouse.v1.AdminService.Backup:output_type -> statehouse.v1.BackupResponse
-	15, // 58: statehouse.v1.AdminService.SetRetention:output_type -> statehouse.v1.Retention
-	18, // 59: statehouse.v1.AdminService.ListRetention:output_type -> statehouse.v1.ListRetentionResponse
-	20, // 60: statehouse.v1.AdminService.Erase:output_type -> statehouse.v1.EraseProgress
-	22, // 61: statehouse.v1.AdminService.Compact:output_type -> statehouse.v1.CompactProgress
-	24, // 62: statehouse.v1.AdminService.GetDiskUsage:output_type -> statehouse.v1.GetDiskUsageResponse
-	27, // 63: statehouse.v1.AdminService.BeginImport:output_type -> statehouse.v1.Import
-	27, // 64: statehouse.v1.AdminService.ImportEvents:output_type -> statehouse.v1.Import
-	27, // 65: statehouse.v1.AdminService.FinishImport:output_type -> statehouse.v1.Import
-	32, // 66: statehouse.v1.AdminService.AbortImport:output_type -> statehouse.v1.AbortImportResponse
-	34, // 67: statehouse.v1.AdminService.ListImports:output_type -> statehouse.v1.ListImportsResponse
-	36, // 68: statehouse.v1.AdminService.ListTransactions:output_type -> statehouse.v1.ListTransactionsResponse
-	39, // 69: statehouse.v1.AdminService.AbortTransaction:output_type -> statehouse.v1.AbortTransactionResponse
-	41, // 70: statehouse.v1.AdminService.SetLogLevel:output_type -> statehouse.v1.SetLogLevelResponse
-	43, // 71: statehouse.v1.AdminService.GetDiagnostics:output_type -> statehouse.v1.GetDiagnosticsResponse
-	45, // 72: statehouse.v1.AdminService.GetCluster:output_type -> statehouse.v1.GetClusterResponse
-	48, // 73: statehouse.v1.AdminService.TransferLeadership:output_type -> statehouse.v1.TransferLeadershipResponse
-	52, // [52:74] is the sub-list for method output_type
-	30, // [30:52] is the sub-list for method input_type
+	49, // 52: statehouse.v1.AdminService.AddMember:input_type -> statehouse.v1.AddMemberRequest
+	51, // 53: statehouse.v1.AdminService.PromoteMember:input_type -> statehouse.v1.PromoteMemberRequest
+	53, // 54: statehouse.v1.AdminService.RemoveMember:input_type -> statehouse.v1.RemoveMemberRequest
+	4,  // 55: statehouse.v1.AdminService.CreateAccessKey:output_type -> statehouse.v1.AccessKeySecret
+	7,  // 56: statehouse.v1.AdminService.ListAccessKeys:output_type -> statehouse.v1.ListAccessKeysResponse
+	4,  // 57: statehouse.v1.AdminService.RotateAccessKey:output_type -> statehouse.v1.AccessKeySecret
+	3,  // 58: statehouse.v1.AdminService.RevokeAccessKey:output_type -> statehouse.v1.AccessKey
+	11, // 59: statehouse.v1.AdminService.ListAudit:output_type -> statehouse.v1.ListAuditResponse
+	14, // 60: statehouse.v1.AdminService.Backup:output_type -> statehouse.v1.BackupResponse
+	15, // 61: statehouse.v1.AdminService.SetRetention:output_type -> statehouse.v1.Retention
+	18, // 62: statehouse.v1.AdminService.ListRetention:output_type -> statehouse.v1.ListRetentionResponse
+	20, // 63: statehouse.v1.AdminService.Erase:output_type -> statehouse.v1.EraseProgress
+	22, // 64: statehouse.v1.AdminService.Compact:output_type -> statehouse.v1.CompactProgress
+	24, // 65: statehouse.v1.AdminService.GetDiskUsage:output_type -> statehouse.v1.GetDiskUsageResponse
+	27, // 66: statehouse.v1.AdminService.BeginImport:output_type -> statehouse.v1.Import
+	27, // 67: statehouse.v1.AdminService.ImportEvents:output_type -> statehouse.v1.Import
+	27, // 68: statehouse.v1.AdminService.FinishImport:output_type -> statehouse.v1.Import
+	32, // 69: statehouse.v1.AdminService.AbortImport:output_type -> statehouse.v1.AbortImportResponse
+	34, // 70: statehouse.v1.AdminService.ListImports:output_type -> statehouse.v1.ListImportsResponse
+	36, // 71: statehouse.v1.AdminService.ListTransactions:output_type -> statehouse.v1.ListTransactionsResponse
+	39, // 72: statehouse.v1.AdminService.AbortTransaction:output_type -> statehouse.v1.AbortTransactionResponse
+	41, // 73: statehouse.v1.AdminService.SetLogLevel:output_type -> statehouse.v1.SetLogLevelResponse
+	43, // 74: statehouse.v1.AdminService.GetDiagnostics:output_type -> statehouse.v1.GetDiagnosticsResponse
+	45, // 75: statehouse.v1.AdminService.GetCluster:output_type -> statehouse.v1.GetClusterResponse
+	48, // 76: statehouse.v1.AdminService.TransferLeadership:output_type -> statehouse.v1.TransferLeadershipResponse
+	50, // 77: statehouse.v1.AdminService.AddMember:output_type -> statehouse.v1.AddMemberResponse
+	52, // 78: statehouse.v1.AdminService.PromoteMember:output_type -> statehouse.v1.PromoteMemberResponse
+	54, // 79: statehouse.v1.AdminService.RemoveMember:output_type -> statehouse.v1.RemoveMemberResponse
+	55, // [55:80] is the sub-list for method output_type
+	30, // [30:55] is the sub-list for method input_type
 	30, // [30:30] is the sub-list for extension type_name
 	30, // [30:30] is the sub-list for extension extendee
 	0,  // [0:30] is the sub-list for field type_name
@@ -3346,7 +3631,7 @@ func file_statehouse_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_statehouse_v1_admin_proto_rawDesc), len(file_statehouse_v1_admin_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   49,
+			NumMessages:   55,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -227,8 +227,10 @@ type JoinResponse struct {
 	Id        uint64                 `protobuf:"varint,2,opt,name=id,proto3" json:"id,omitempty"`
 	Members   []*Member              `protobuf:"bytes,3,rep,name=members,proto3" json:"members,omitempty"`
 	Files     []*StoreFile           `protobuf:"bytes,4,rep,name=files,proto3" json:"files,omitempty"`
-	// The member that answers.
-	Keeper        uint64 `protobuf:"varint,5,opt,name=keeper,proto3" json:"keeper,omitempty"`
+	// The member that has what is to be fetched.
+	Keeper uint64 `protobuf:"varint,5,opt,name=keeper,proto3" json:"keeper,omitempty"`
+	// It was added to a cluster that there is, and begins with a checkpoint of the keeper's store.
+	Added         bool `protobuf:"varint,6,opt,name=added,proto3" json:"added,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -296,6 +298,13 @@ func (x *JoinResponse) GetKeeper() uint64 {
 		return x.Keeper
 	}
 	return 0
+}
+
+func (x *JoinResponse) GetAdded() bool {
+	if x != nil {
+		return x.Added
+	}
+	return false
 }
 
 // StoreFile is one of the store that the members begin with.
@@ -764,96 +773,6 @@ func (x *ForwardResponse) GetStatus() []byte {
 	return nil
 }
 
-type TransferRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The member that is to lead; 0: whichever has most of the log.
-	To            uint64 `protobuf:"varint,1,opt,name=to,proto3" json:"to,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *TransferRequest) Reset() {
-	*x = TransferRequest{}
-	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[12]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *TransferRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*TransferRequest) ProtoMessage() {}
-
-func (x *TransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[12]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use TransferRequest.ProtoReflect.Descriptor instead.
-func (*TransferRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_cluster_v1_cluster_proto_rawDescGZIP(), []int{12}
-}
-
-func (x *TransferRequest) GetTo() uint64 {
-	if x != nil {
-		return x.To
-	}
-	return 0
-}
-
-type TransferResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who leads now.
-	Leader        uint64 `protobuf:"varint,1,opt,name=leader,proto3" json:"leader,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *TransferResponse) Reset() {
-	*x = TransferResponse{}
-	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[13]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *TransferResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*TransferResponse) ProtoMessage() {}
-
-func (x *TransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[13]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use TransferResponse.ProtoReflect.Descriptor instead.
-func (*TransferResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_cluster_v1_cluster_proto_rawDescGZIP(), []int{13}
-}
-
-func (x *TransferResponse) GetLeader() uint64 {
-	if x != nil {
-		return x.Leader
-	}
-	return 0
-}
-
 type MakeCheckpointRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -862,7 +781,7 @@ type MakeCheckpointRequest struct {
 
 func (x *MakeCheckpointRequest) Reset() {
 	*x = MakeCheckpointRequest{}
-	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[14]
+	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -874,7 +793,7 @@ func (x *MakeCheckpointRequest) String() string {
 func (*MakeCheckpointRequest) ProtoMessage() {}
 
 func (x *MakeCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[14]
+	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -887,7 +806,7 @@ func (x *MakeCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MakeCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*MakeCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_cluster_v1_cluster_proto_rawDescGZIP(), []int{14}
+	return file_statehouse_cluster_v1_cluster_proto_rawDescGZIP(), []int{12}
 }
 
 type MakeCheckpointResponse struct {
@@ -900,7 +819,7 @@ type MakeCheckpointResponse struct {
 
 func (x *MakeCheckpointResponse) Reset() {
 	*x = MakeCheckpointResponse{}
-	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[15]
+	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -912,7 +831,7 @@ func (x *MakeCheckpointResponse) String() string {
 func (*MakeCheckpointResponse) ProtoMessage() {}
 
 func (x *MakeCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[15]
+	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -925,7 +844,7 @@ func (x *MakeCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MakeCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*MakeCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_cluster_v1_cluster_proto_rawDescGZIP(), []int{15}
+	return file_statehouse_cluster_v1_cluster_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *MakeCheckpointResponse) GetName() string {
@@ -954,7 +873,7 @@ type CheckpointFile struct {
 
 func (x *CheckpointFile) Reset() {
 	*x = CheckpointFile{}
-	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[16]
+	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -966,7 +885,7 @@ func (x *CheckpointFile) String() string {
 func (*CheckpointFile) ProtoMessage() {}
 
 func (x *CheckpointFile) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[16]
+	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -979,7 +898,7 @@ func (x *CheckpointFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointFile.ProtoReflect.Descriptor instead.
 func (*CheckpointFile) Descriptor() ([]byte, []int) {
-	return file_statehouse_cluster_v1_cluster_proto_rawDescGZIP(), []int{16}
+	return file_statehouse_cluster_v1_cluster_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CheckpointFile) GetPath() string {
@@ -1012,7 +931,7 @@ type EndCheckpointRequest struct {
 
 func (x *EndCheckpointRequest) Reset() {
 	*x = EndCheckpointRequest{}
-	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[17]
+	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1024,7 +943,7 @@ func (x *EndCheckpointRequest) String() string {
 func (*EndCheckpointRequest) ProtoMessage() {}
 
 func (x *EndCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[17]
+	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1037,7 +956,7 @@ func (x *EndCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*EndCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_cluster_v1_cluster_proto_rawDescGZIP(), []int{17}
+	return file_statehouse_cluster_v1_cluster_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *EndCheckpointRequest) GetName() string {
@@ -1055,7 +974,7 @@ type EndCheckpointResponse struct {
 
 func (x *EndCheckpointResponse) Reset() {
 	*x = EndCheckpointResponse{}
-	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[18]
+	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1067,7 +986,7 @@ func (x *EndCheckpointResponse) String() string {
 func (*EndCheckpointResponse) ProtoMessage() {}
 
 func (x *EndCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[18]
+	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1080,7 +999,7 @@ func (x *EndCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*EndCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_cluster_v1_cluster_proto_rawDescGZIP(), []int{18}
+	return file_statehouse_cluster_v1_cluster_proto_rawDescGZIP(), []int{16}
 }
 
 var File_statehouse_cluster_v1_cluster_proto protoreflect.FileDescriptor
@@ -1097,14 +1016,15 @@ const file_statehouse_cluster_v1_cluster_proto_rawDesc = "" +
 	"\vJoinRequest\x12\x1b\n" +
 	"\tpeer_addr\x18\x01 \x01(\tR\bpeerAddr\x12\x1c\n" +
 	"\tdirectory\x18\x02 \x01(\tR\tdirectory\x12\x1a\n" +
-	"\bprotocol\x18\x03 \x01(\rR\bprotocol\"\xc6\x01\n" +
+	"\bprotocol\x18\x03 \x01(\rR\bprotocol\"\xdc\x01\n" +
 	"\fJoinResponse\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\x127\n" +
 	"\amembers\x18\x03 \x03(\v2\x1d.statehouse.cluster.v1.MemberR\amembers\x126\n" +
 	"\x05files\x18\x04 \x03(\v2 .statehouse.cluster.v1.StoreFileR\x05files\x12\x16\n" +
-	"\x06keeper\x18\x05 \x01(\x04R\x06keeper\"K\n" +
+	"\x06keeper\x18\x05 \x01(\x04R\x06keeper\x12\x14\n" +
+	"\x05added\x18\x06 \x01(\bR\x05added\"K\n" +
 	"\tStoreFile\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x16\n" +
@@ -1141,11 +1061,7 @@ const file_statehouse_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x05trace\x18\x05 \x01(\tR\x05trace\"E\n" +
 	"\x0fForwardResponse\x12\x1a\n" +
 	"\bresponse\x18\x01 \x01(\fR\bresponse\x12\x16\n" +
-	"\x06status\x18\x02 \x01(\fR\x06status\"!\n" +
-	"\x0fTransferRequest\x12\x0e\n" +
-	"\x02to\x18\x01 \x01(\x04R\x02to\"*\n" +
-	"\x10TransferResponse\x12\x16\n" +
-	"\x06leader\x18\x01 \x01(\x04R\x06leader\"\x17\n" +
+	"\x06status\x18\x02 \x01(\fR\x06status\"\x17\n" +
 	"\x15MakeCheckpointRequest\"i\n" +
 	"\x16MakeCheckpointResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12;\n" +
@@ -1156,7 +1072,7 @@ const file_statehouse_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x06crc32c\x18\x03 \x01(\rR\x06crc32c\"*\n" +
 	"\x14EndCheckpointRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\x17\n" +
-	"\x15EndCheckpointResponse2\xf7\x05\n" +
+	"\x15EndCheckpointResponse2\x9a\x05\n" +
 	"\vPeerService\x12Q\n" +
 	"\x04Send\x12\".statehouse.cluster.v1.SendRequest\x1a#.statehouse.cluster.v1.SendResponse(\x01\x12O\n" +
 	"\x04Join\x12\".statehouse.cluster.v1.JoinRequest\x1a#.statehouse.cluster.v1.JoinResponse\x12`\n" +
@@ -1164,8 +1080,7 @@ const file_statehouse_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x0eMakeCheckpoint\x12,.statehouse.cluster.v1.MakeCheckpointRequest\x1a-.statehouse.cluster.v1.MakeCheckpointResponse\x12j\n" +
 	"\rEndCheckpoint\x12+.statehouse.cluster.v1.EndCheckpointRequest\x1a,.statehouse.cluster.v1.EndCheckpointResponse\x12P\n" +
 	"\bGetState\x12&.statehouse.cluster.v1.GetStateRequest\x1a\x1c.statehouse.cluster.v1.State\x12X\n" +
-	"\aForward\x12%.statehouse.cluster.v1.ForwardRequest\x1a&.statehouse.cluster.v1.ForwardResponse\x12[\n" +
-	"\bTransfer\x12&.statehouse.cluster.v1.TransferRequest\x1a'.statehouse.cluster.v1.TransferResponseBAZ?statehouse.dev/statehouse/proto/statehouse/cluster/v1;clusterv1b\x06proto3"
+	"\aForward\x12%.statehouse.cluster.v1.ForwardRequest\x1a&.statehouse.cluster.v1.ForwardResponseBAZ?statehouse.dev/statehouse/proto/statehouse/cluster/v1;clusterv1b\x06proto3"
 
 var (
 	file_statehouse_cluster_v1_cluster_proto_rawDescOnce sync.Once
@@ -1179,7 +1094,7 @@ func file_statehouse_cluster_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_statehouse_cluster_v1_cluster_proto_rawDescData
 }
 
-var file_statehouse_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_statehouse_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_statehouse_cluster_v1_cluster_proto_goTypes = []any{
 	(*SendRequest)(nil),            // 0: statehouse.cluster.v1.SendRequest
 	(*SendResponse)(nil),           // 1: statehouse.cluster.v1.SendResponse
@@ -1193,36 +1108,32 @@ var file_statehouse_cluster_v1_cluster_proto_goTypes = []any{
 	(*State)(nil),                  // 9: statehouse.cluster.v1.State
 	(*ForwardRequest)(nil),         // 10: statehouse.cluster.v1.ForwardRequest
 	(*ForwardResponse)(nil),        // 11: statehouse.cluster.v1.ForwardResponse
-	(*TransferRequest)(nil),        // 12: statehouse.cluster.v1.TransferRequest
-	(*TransferResponse)(nil),       // 13: statehouse.cluster.v1.TransferResponse
-	(*MakeCheckpointRequest)(nil),  // 14: statehouse.cluster.v1.MakeCheckpointRequest
-	(*MakeCheckpointResponse)(nil), // 15: statehouse.cluster.v1.MakeCheckpointResponse
-	(*CheckpointFile)(nil),         // 16: statehouse.cluster.v1.CheckpointFile
-	(*EndCheckpointRequest)(nil),   // 17: statehouse.cluster.v1.EndCheckpointRequest
-	(*EndCheckpointResponse)(nil),  // 18: statehouse.cluster.v1.EndCheckpointResponse
+	(*MakeCheckpointRequest)(nil),  // 12: statehouse.cluster.v1.MakeCheckpointRequest
+	(*MakeCheckpointResponse)(nil), // 13: statehouse.cluster.v1.MakeCheckpointResponse
+	(*CheckpointFile)(nil),         // 14: statehouse.cluster.v1.CheckpointFile
+	(*EndCheckpointRequest)(nil),   // 15: statehouse.cluster.v1.EndCheckpointRequest
+	(*EndCheckpointResponse)(nil),  // 16: statehouse.cluster.v1.EndCheckpointResponse
 }
 var file_statehouse_cluster_v1_cluster_proto_depIdxs = []int32{
 	2,  // 0: statehouse.cluster.v1.JoinResponse.members:type_name -> statehouse.cluster.v1.Member
 	5,  // 1: statehouse.cluster.v1.JoinResponse.files:type_name -> statehouse.cluster.v1.StoreFile
-	16, // 2: statehouse.cluster.v1.MakeCheckpointResponse.files:type_name -> statehouse.cluster.v1.CheckpointFile
+	14, // 2: statehouse.cluster.v1.MakeCheckpointResponse.files:type_name -> statehouse.cluster.v1.CheckpointFile
 	0,  // 3: statehouse.cluster.v1.PeerService.Send:input_type -> statehouse.cluster.v1.SendRequest
 	3,  // 4: statehouse.cluster.v1.PeerService.Join:input_type -> statehouse.cluster.v1.JoinRequest
 	6,  // 5: statehouse.cluster.v1.PeerService.FetchFile:input_type -> statehouse.cluster.v1.FetchFileRequest
-	14, // 6: statehouse.cluster.v1.PeerService.MakeCheckpoint:input_type -> statehouse.cluster.v1.MakeCheckpointRequest
-	17, // 7: statehouse.cluster.v1.PeerService.EndCheckpoint:input_type -> statehouse.cluster.v1.EndCheckpointRequest
+	12, // 6: statehouse.cluster.v1.PeerService.MakeCheckpoint:input_type -> statehouse.cluster.v1.MakeCheckpointRequest
+	15, // 7: statehouse.cluster.v1.PeerService.EndCheckpoint:input_type -> statehouse.cluster.v1.EndCheckpointRequest
 	8,  // 8: statehouse.cluster.v1.PeerService.GetState:input_type -> statehouse.cluster.v1.GetStateRequest
 	10, // 9: statehouse.cluster.v1.PeerService.Forward:input_type -> statehouse.cluster.v1.ForwardRequest
-	12, // 10: statehouse.cluster.v1.PeerService.Transfer:input_type -> statehouse.cluster.v1.TransferRequest
-	1,  // 11: statehouse.cluster.v1.PeerService.Send:output_type -> statehouse.cluster.v1.SendResponse
-	4,  // 12: statehouse.cluster.v1.PeerService.Join:output_type -> statehouse.cluster.v1.JoinResponse
-	7,  // 13: statehouse.cluster.v1.PeerService.FetchFile:output_type -> statehouse.cluster.v1.FetchFileResponse
-	15, // 14: statehouse.cluster.v1.PeerService.MakeCheckpoint:output_type -> statehouse.cluster.v1.MakeCheckpointResponse
-	18, // 15: statehouse.cluster.v1.PeerService.EndCheckpoint:output_type -> statehouse.cluster.v1.EndCheckpointResponse
-	9,  // 16: statehouse.cluster.v1.PeerService.GetState:output_type -> statehouse.cluster.v1.State
-	11, // 17: statehouse.cluster.v1.PeerService.Forward:output_type -> statehouse.cluster.v1.ForwardResponse
-	13, // 18: statehouse.cluster.v1.PeerService.Transfer:output_type -> statehouse.cluster.v1.TransferResponse
-	11, // [11:19] is the sub-list for method output_type
-	3,  // [3:11] is the sub-list for method input_type
+	1,  // 10: statehouse.cluster.v1.PeerService.Send:output_type -> statehouse.cluster.v1.SendResponse
+	4,  // 11: statehouse.cluster.v1.PeerService.Join:output_type -> statehouse.cluster.v1.JoinResponse
+	7,  // 12: statehouse.cluster.v1.PeerService.FetchFile:output_type -> statehouse.cluster.v1.FetchFileResponse
+	13, // 13: statehouse.cluster.v1.PeerService.MakeCheckpoint:output_type -> statehouse.cluster.v1.MakeCheckpointResponse
+	16, // 14: statehouse.cluster.v1.PeerService.EndCheckpoint:output_type -> statehouse.cluster.v1.EndCheckpointResponse
+	9,  // 15: statehouse.cluster.v1.PeerService.GetState:output_type -> statehouse.cluster.v1.State
+	11, // 16: statehouse.cluster.v1.PeerService.Forward:output_type -> statehouse.cluster.v1.ForwardResponse
+	10, // [10:17] is the sub-list for method output_type
+	3,  // [3:10] is the sub-list for method input_type
 	3,  // [3:3] is the sub-list for extension type_name
 	3,  // [3:3] is the sub-list for extension extendee
 	0,  // [0:3] is the sub-list for field type_name
@@ -1239,7 +1150,7 @@ func file_statehouse_cluster_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_statehouse_cluster_v1_cluster_proto_rawDesc), len(file_statehouse_cluster_v1_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -29,7 +29,6 @@ const (
 	PeerService_EndCheckpoint_FullMethodName  = "/statehouse.cluster.v1.PeerService/EndCheckpoint"
 	PeerService_GetState_FullMethodName       = "/statehouse.cluster.v1.PeerService/GetState"
 	PeerService_Forward_FullMethodName        = "/statehouse.cluster.v1.PeerService/Forward"
-	PeerService_Transfer_FullMethodName       = "/statehouse.cluster.v1.PeerService/Transfer"
 )
 
 // PeerServiceClient is the client API for PeerService service.
@@ -44,8 +43,8 @@ type PeerServiceClient interface {
 	// do not wait behind long appends. It is answered with metadata when the member takes messages, and ends
 	// when either goes.
 	Send(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[SendRequest, SendResponse], error)
-	// Join asks which member of a cluster that is being made whoever asks is, and of which files the store
-	// consists that all members begin with.
+	// Join asks which member of a cluster whoever asks is: of one that is being made, and of which files the store
+	// consists that all members begin with; or of one that there is, to which it was added.
 	Join(ctx context.Context, in *JoinRequest, opts ...grpc.CallOption) (*JoinResponse, error)
 	// FetchFile sends a file of that store, or of a checkpoint, from an offset on.
 	FetchFile(ctx context.Context, in *FetchFileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FetchFileResponse], error)
@@ -58,8 +57,6 @@ type PeerServiceClient interface {
 	GetState(ctx context.Context, in *GetStateRequest, opts ...grpc.CallOption) (*State, error)
 	// Forward has a member answer a request that a client made to another. It is never sent twice.
 	Forward(ctx context.Context, in *ForwardRequest, opts ...grpc.CallOption) (*ForwardResponse, error)
-	// Transfer has the leader, which is asked, hand over its leadership.
-	Transfer(ctx context.Context, in *TransferRequest, opts ...grpc.CallOption) (*TransferResponse, error)
 }
 
 type peerServiceClient struct {
@@ -152,16 +149,6 @@ func (c *peerServiceClient) Forward(ctx context.Context, in *ForwardRequest, opt
 	return out, nil
 }
 
-func (c *peerServiceClient) Transfer(ctx context.Context, in *TransferRequest, opts ...grpc.CallOption) (*TransferResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(TransferResponse)
-	err := c.cc.Invoke(ctx, PeerService_Transfer_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
 // PeerServiceServer is the server API for PeerService service.
 // All implementations must embed UnimplementedPeerServiceServer
 // for forward compatibility.
@@ -174,8 +161,8 @@ type PeerServiceServer interface {
 	// do not wait behind long appends. It is answered with metadata when the member takes messages, and ends
 	// when either goes.
 	Send(grpc.ClientStreamingServer[SendRequest, SendResponse]) error
-	// Join asks which member of a cluster that is being made whoever asks is, and of which files the store
-	// consists that all members begin with.
+	// Join asks which member of a cluster whoever asks is: of one that is being made, and of which files the store
+	// consists that all members begin with; or of one that there is, to which it was added.
 	Join(context.Context, *JoinRequest) (*JoinResponse, error)
 	// FetchFile sends a file of that store, or of a checkpoint, from an offset on.
 	FetchFile(*FetchFileRequest, grpc.ServerStreamingServer[FetchFileResponse]) error
@@ -188,8 +175,6 @@ type PeerServiceServer interface {
 	GetState(context.Context, *GetStateRequest) (*State, error)
 	// Forward has a member answer a request that a client made to another. It is never sent twice.
 	Forward(context.Context, *ForwardRequest) (*ForwardResponse, error)
-	// Transfer has the leader, which is asked, hand over its leadership.
-	Transfer(context.Context, *TransferRequest) (*TransferResponse, error)
 	mustEmbedUnimplementedPeerServiceServer()
 }
 
@@ -220,9 +205,6 @@ func (UnimplementedPeerServiceServer) GetState(context.Context, *GetStateRequest
 }
 func (UnimplementedPeerServiceServer) Forward(context.Context, *ForwardRequest) (*ForwardResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Forward not implemented")
-}
-func (UnimplementedPeerServiceServer) Transfer(context.Context, *TransferRequest) (*TransferResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method Transfer not implemented")
 }
 func (UnimplementedPeerServiceServer) mustEmbedUnimplementedPeerServiceServer() {}
 func (UnimplementedPeerServiceServer) testEmbeddedByValue()                     {}
@@ -353,24 +335,6 @@ func _PeerService_Forward_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
-func _PeerService_Transfer_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(TransferRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(PeerServiceServer).Transfer(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: PeerService_Transfer_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(PeerServiceServer).Transfer(ctx, req.(*TransferRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
 // PeerService_ServiceDesc is the grpc.ServiceDesc for PeerService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -397,10 +361,6 @@ var PeerService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Forward",
 			Handler:    _PeerService_Forward_Handler,
-		},
-		{
-			MethodName: "Transfer",
-			Handler:    _PeerService_Transfer_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
