@@ -91,6 +91,17 @@ class TestNumbers:
             await write(writer, at, 1, f"new-{n}")
             assert await seen(saver, at) == [f"new-{m}-0" for m in range(n + 1)]
 
+    async def test_a_checkpoint_that_is_put_again_under_another_number(self, saver):
+        made = checkpoint()
+        at = await saver.aput(config(), made, META, {})
+        other = another(saver)
+        await other.adelete_thread("t1")
+        first = await other.aput(config(), checkpoint(), META, {})
+        assert await saver.aget_tuple(at) is None
+        await other.aput(first, made, META, {})
+        await other.aput(at, checkpoint(), META, {})
+        assert (await saver.aget_tuple(at)).config == at
+
     async def test_it_costs_nothing_as_a_rule(self, saver, plain):
         at = await saver.aput(config(), checkpoint(), META, {})
         counted = Counting(saver)
