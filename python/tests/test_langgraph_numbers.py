@@ -70,14 +70,16 @@ class TestNumbers:
         assert await seen(saver, at) == ["new-0"]
 
     async def test_writes_that_came_after_the_deletion_and_before_the_put(self, saver):
-        made = checkpoint()
-        at = await saver.aput(config(), made, META, {})
+        kept, made = {**META, "run_id": "b"}, checkpoint()
+        first = await saver.aput(config(), checkpoint(), kept, {})
+        at = await saver.aput(first, made, META, {})
         await write(saver, at, 1, "old")
         await saver.adelete_for_runs(["a"])
         await write(saver, at, 1, "early")
-        await saver.aput(config(), made, META, {})
-        for n in range(12):  # more than a process that knows nothing asks for
-            await saver.aput_writes(config(ns="child", checkpoint_id="x"), [("w", n)], "other")
+        # What else is changed is more than a process that knows nothing asks for.
+        values = dict.fromkeys("abcdefgh", "1")
+        second = await saver.aput(first, checkpoint(values), kept, values)
+        await saver.aput(second, made, META, {})
         assert await seen(saver, at) == ["early-0"]
 
     async def test_several_processes_that_write_to_one_checkpoint(self, saver, plain):
