@@ -70,14 +70,16 @@ class TestNumbers:
         assert await seen(saver, at) == ["new-0"]
 
     async def test_writes_that_came_after_the_deletion_and_before_the_put(self, saver):
-        made = checkpoint()
-        at = await saver.aput(config(), made, META, {})
+        kept, made = {**META, "run_id": "b"}, checkpoint()
+        first = await saver.aput(config(), checkpoint(), kept, {})
+        at = await saver.aput(first, made, META, {})
         await write(saver, at, 1, "old")
         await saver.adelete_for_runs(["a"])
         await write(saver, at, 1, "early")
-        await saver.aput(config(), made, META, {})
-        for n in range(12):  # more than a process that knows nothing asks for
-            await saver.aput_writes(config(ns="child", checkpoint_id="x"), [("w", n)], "other")
+        # What else is changed is more than a process that knows nothing asks for.
+        values = dict.fromkeys("abcdefgh", "1")
+        second = await saver.aput(first, checkpoint(values), kept, values)
+        await saver.aput(second, made, META, {})
         assert await seen(saver, at) == ["early-0"]
 
     async def test_several_processes_that_write_to_one_checkpoint(self, saver, plain):
@@ -90,6 +92,17 @@ class TestNumbers:
         for n, writer in enumerate(writers):  # the last has not been told of any number yet
             await write(writer, at, 1, f"new-{n}")
             assert await seen(saver, at) == [f"new-{m}-0" for m in range(n + 1)]
+
+    async def test_a_checkpoint_that_is_put_again_under_another_number(self, saver):
+        made = checkpoint()
+        at = await saver.aput(config(), made, META, {})
+        other = another(saver)
+        await other.adelete_thread("t1")
+        first = await other.aput(config(), checkpoint(), META, {})
+        assert await saver.aget_tuple(at) is None
+        await other.aput(first, made, META, {})
+        await other.aput(at, checkpoint(), META, {})
+        assert (await saver.aget_tuple(at)).config == at
 
     async def test_it_costs_nothing_as_a_rule(self, saver, plain):
         at = await saver.aput(config(), checkpoint(), META, {})

@@ -368,8 +368,13 @@ test("the number of a deleted checkpoint is not taken for it", async () => {
   await saver.put(first, made(2), meta, {});
   await other.deleteThread("1");
   const again = await other.put(thread("1"), made(3), meta, {});
-  await other.put(again, made(4), meta, {});
+  const second = await other.put(again, made(4), meta, {});
   assert.equal(await saver.getTuple(first), undefined);
+  // Put again under another number it is there again.
+  const id = String(first.configurable?.checkpoint_id);
+  await other.put(second, { ...emptyCheckpoint(), id }, meta, {});
+  await other.put(first, made(5), meta, {});
+  assert.equal((await saver.getTuple(first))?.checkpoint.id, id);
 });
 
 test("a run is known by what the framework hands on with its configurations", async () => {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RunnableConfig } from "@langchain/core/runnables";
 import { emptyCheckpoint, uuid6 } from "@langchain/langgraph-checkpoint";
-import type { Statehouse } from "../src/index.js";
+import { op, type Statehouse } from "../src/index.js";
 import { StatehouseSaver, ThreadConflict } from "../src/langgraph/index.js";
 import { all, rig } from "./rig.js";
 
@@ -36,7 +36,7 @@ async function seen(saver: StatehouseSaver, at: RunnableConfig): Promise<unknown
     await saver.getTuple(thread()),
     await other().getTuple(thread()),
     await other().getTuple(at),
-    (await all(other().list(thread())))[0],
+    (await all(other().list(thread("1", { checkpoint_ns: "" }))))[0],
   ].map((tuple) => tuple?.pendingWrites?.map(([, , value]) => value) ?? []);
   for (const way of ways) assert.deepEqual(way, ways[0]);
   return ways[0] as unknown[];
@@ -170,6 +170,27 @@ test("writes are found after an operator has set the thread back, whoever writes
       assert.deepEqual(await seen(saver, at), ["new-0"]);
     }
   }
+});
+
+test("writes that came after a deletion, and before the checkpoint was put again, are found", async () => {
+  const client = it.client();
+  const saver = new StatehouseSaver(client);
+  const first = await step(saver, thread(), 1);
+  const made = { ...emptyCheckpoint(), id: uuid6(2) };
+  const at = await saver.put(first, made, meta, {});
+  await write(saver, at, 1, "old");
+  await client.transact([
+    op.delete("thread/1", "c//0000000002"),
+    op.delete("thread/1", `i//${made.id}`),
+    op.deletePrefix("thread/1", `w//${made.id}/`),
+  ]);
+  await write(saver, at, 1, "early");
+  // What else is changed is more than a process that knows nothing asks for.
+  const values = Object.fromEntries([..."abcdefgh"].map((name) => [name, 1]));
+  const more = { ...emptyCheckpoint(), id: uuid6(3), channel_values: values };
+  const second = await saver.put(first, { ...more, channel_versions: values }, meta, values);
+  await saver.put(second, made, meta, {});
+  assert.deepEqual(await seen(saver, at), ["early-0"]);
 });
 
 test("a put of writes is one commit, and leaves one record more when there are many", async () => {

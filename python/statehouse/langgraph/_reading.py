@@ -119,11 +119,19 @@ class Reading:
             self._memory.is_latest(thread, latest)
         if latest is None or not checkpoint_id or latest.id == checkpoint_id:
             return latest
-        number = yield from self._number(thread, checkpoint_id)
-        if number is None:
+        known = self._memory.place(thread, checkpoint_id)
+        if known is not None:
+            found = yield from self._numbered(thread, checkpoint_id, known.number)
+            if found is not None:
+                return found
+        number = yield from self._indexed(thread, checkpoint_id)
+        if number is None or (known is not None and known.number == number):
             return None
+        return (yield from self._numbered(thread, checkpoint_id, number))
+
+    def _numbered(self, thread: Thread, checkpoint_id: str, number: int) -> Steps[Saved | None]:
+        """A checkpoint, if it has this number: that of a deleted one is given again."""
         record = yield from ask("get_state", thread.agent, thread.checkpoint(number))
-        # The number of a deleted checkpoint is given again.
         found = saved(record) if record is not None and is_checkpoint(record) else None
         return found if found is not None and found.id == checkpoint_id else None
 
@@ -137,6 +145,9 @@ class Reading:
         place = self._memory.place(thread, checkpoint_id)
         if place is not None:
             return place.number
+        return (yield from self._indexed(thread, checkpoint_id))
+
+    def _indexed(self, thread: Thread, checkpoint_id: str) -> Steps[int | None]:
         record = yield from ask("get_state", thread.agent, thread.index(checkpoint_id))
         return None if record is None else int(record.value["number"])
 

@@ -159,10 +159,21 @@ export class Reading {
     if (latest) this.#isLatest(config, thread, latest);
     else this.memory.hasRead(config, thread, placeOf(undefined));
     if (!latest || !checkpointId || latest.body.id === checkpointId) return latest;
-    const number = await this.number(thread, checkpointId);
+    const known = this.memory.place(thread, checkpointId);
+    const found = known && (await this.#numbered(thread, checkpointId, known.number));
+    if (found) return found;
+    const number = await this.#indexed(thread, checkpointId);
+    return number === known?.number ? undefined : this.#numbered(thread, checkpointId, number);
+  }
+
+  /** A checkpoint, if it has this number: that of a deleted one is given again. */
+  async #numbered(
+    thread: Thread,
+    checkpointId: string,
+    number: number | undefined,
+  ): Promise<Saved | undefined> {
     if (number === undefined) return undefined;
     const record = await this.client.getState<Body>(thread.agent, thread.checkpoint(number));
-    // The number of a deleted checkpoint is given again.
     return record?.value.id === checkpointId ? saved(record) : undefined;
   }
 
@@ -178,8 +189,10 @@ export class Reading {
 
   /** The number of a checkpoint. */
   async number(thread: Thread, checkpointId: string): Promise<number | undefined> {
-    const place = this.memory.place(thread, checkpointId);
-    if (place) return place.number;
+    return this.memory.place(thread, checkpointId)?.number ?? this.#indexed(thread, checkpointId);
+  }
+
+  async #indexed(thread: Thread, checkpointId: string): Promise<number | undefined> {
     const index = thread.index(checkpointId);
     const record = await this.client.getState<{ number: number }>(thread.agent, index);
     return record?.value.number;
