@@ -14,11 +14,11 @@ TAGS    := grpcnotrace
 # written to, they are in .cache: .ci/gocache says which have to be.
 $(foreach cache,$(shell .ci/gocache),$(eval export $(cache) := $(CURDIR)/.cache/$(cache)))
 
-.PHONY: help build run cluster test check race sim soak python typescript ui fuzz vuln generate bench dist image sbom conformance clean
+.PHONY: help build run cluster failover test check race sim soak python typescript ui fuzz vuln generate bench dist image sbom conformance clean
 
 help:
 	@sed -n 's/^# //p' Makefile
-	@echo "make build | cluster | check | race | sim | soak | python | typescript | ui | fuzz | vuln | generate | bench | dist | image | sbom | conformance | clean"
+	@echo "make build | cluster | failover | check | race | sim | soak | python | typescript | ui | fuzz | vuln | generate | bench | dist | image | sbom | conformance | clean"
 
 build:
 	go build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
@@ -35,6 +35,10 @@ test: check race
 # Three daemons on loopback that keep one store in data/cluster, until Ctrl-C. Experimental: docs/CLUSTER.md.
 cluster: build
 	@.ci/cluster
+
+# Three daemons as above, under load; the one that leads is killed. All must go on, and every answer be right.
+failover: build
+	@.ci/failover
 
 # Static checks: formatting, vet, staticcheck, and that the generated code is
 # what the contract generates.

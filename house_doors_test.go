@@ -538,6 +538,13 @@ var doors = map[string][]ban{
 	"cmd/statehousectl/contexts": {
 		{module + "/", "it is a file, and knows of nothing that its names are for"},
 	},
+	"cmd/statehouse-bench/failover": {
+		{module + "/engine", "it speaks for clients"},
+		{module + "/server", "as above"},
+		{module + "/sim", "it writes down what happened, and does not judge it"},
+		{module + "/linearizability", "as above"},
+		{"github.com/cockroachdb/pebble", "as above"},
+	},
 	"cmd/statehouse-bench": {
 		{module + "/engine", "it measures what a client sees: the engine has benchmarks of its own"},
 		{module + "/server", "it measures a daemon over the wire"},

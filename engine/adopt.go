@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"maps"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -22,6 +23,7 @@ type adopted struct {
 	floors  map[string]CommitTS // that moved
 	kinds   kinds               // of system rows
 	pruned  CommitTS            // outcomes up to here go; 0: none do
+	used    []string            // features, when there are more from here on
 }
 
 // Adopt applies a step that was planned elsewhere, makes it as durable as the store makes its own, and
@@ -183,6 +185,10 @@ func (a *adopted) set(s *Step, key, body []byte) (ok bool) {
 			a.pruned, ok = parseFloor(body)
 			return ok
 		}
+		if bytes.Equal(key, featuresKey) {
+			a.used, ok = parseFeatures(body)
+			return ok && knowFeatures(a.used) == nil
+		}
 	}
 	return true
 }
@@ -241,6 +247,9 @@ func (e *Engine) publishAdopted(s *Step, found *adopted) {
 	}
 	for _, f := range found.forks {
 		e.db.forks.put(f)
+	}
+	if slices.Contains(found.used, featureWakes) {
+		e.wakes.Store(true)
 	}
 	for _, g := range found.acts {
 		e.db.acts.put(g)

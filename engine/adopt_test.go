@@ -417,3 +417,16 @@ func TestLeadKnowsWhatIsUsed(t *testing.T) {
 	r.close()
 	r.other.close()
 }
+
+// TestAdoptDue: a machine that follows knows when a record is due, though none ever was when it was opened.
+func TestAdoptDue(t *testing.T) {
+	r := newTwoStores(t, 7, true)
+	_, err := r.transact(engine.Conditions{}, dueOp("a", "job", engine.PutDue{In: time.Hour}))
+	ok(t, err)
+	name := engine.RecordName{Agent: "a", Key: "job"}
+	want, err := r.DueAt(name)
+	ok(t, err)
+	if got, err := r.other.DueAt(name); err != nil || want.IsZero() || !got.Equal(want) {
+		t.Errorf("it is due at %v, to the one that follows at %v, %v", want, got, err)
+	}
+}

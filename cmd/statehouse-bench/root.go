@@ -97,7 +97,7 @@ func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return show.FlagError(err) })
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Hidden: true})
-	root.AddCommand(a.noopCommand(), a.overloadCommand())
+	root.AddCommand(a.noopCommand(), a.overloadCommand(), a.failoverCommand())
 	f := root.Flags()
 	f.StringVar(&a.command, "daemon", "", "statehoused to start, and its flags; the one beside this program, or in PATH, if empty")
 	f.StringVar(&a.againstCommand, "against-daemon", "", "statehoused to start as well, and to compare with")
