@@ -8,6 +8,7 @@ import (
 
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/askers"
 	"statehouse.dev/statehouse/sim/clients"
 	"statehouse.dev/statehouse/sim/simdisk"
 	"statehouse.dev/statehouse/sim/step"
@@ -38,6 +39,9 @@ func Generate(seed uint64, z Size, o sim.Options) *sim.Result {
 		clients.Launch(w, told, fmt.Sprintf("c%d", i+1), all[s.workloads[i%len(s.workloads)]], clients.Options{
 			Rounds: s.ops, Agents: s.agents, Names: s.names, Home: "default", Structs: s.structs,
 		})
+	}
+	if z.Clients == 0 {
+		askers.Unleash(w, s.ops)
 	}
 	newDriver(w, s).run()
 	r := w.Finish()
