@@ -334,6 +334,7 @@ var doors = map[string][]ban{
 		{module + "/server", "as above"},
 	},
 	"sim/peers":    {{module + "/", "it carries messages and holds nodes to what they say; a world tells it what that is"}},
+	"sim/copies":   {{module + "/sim", "what a copy breaks off for the world says"}, {module + "/server", "it knows the node, and its store"}},
 	"sim/clients":  {{module + "/sim/fuzz", "it puts clients into worlds, whoever drives them"}, {module + "/server", "clients know the wire"}},
 	"sim/clusters": {{module + "/engine", "what is drawn becomes steps; a world carries them out"}, {module + "/cluster", "as above"}},
 	"sim/repro": {

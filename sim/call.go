@@ -125,7 +125,7 @@ func (w *World) deliver(c *Call) {
 		return
 	}
 	c.arrived = true
-	if w.process == nil || w.process.drain.refuses(c) {
+	if w.process == nil || w.process.service == nil || w.process.drain.refuses(c) {
 		c.copies = 0 // there was no connection that could have carried any
 		w.finish(c, nil, errRefused)
 		return
@@ -167,7 +167,7 @@ func (w *World) learn(c *Call) {
 // for its answer.
 func (w *World) deliverCopy(c *Call) {
 	c.copies--
-	if w.process == nil || c.gen != 0 && c.gen != w.process.generation {
+	if w.process == nil || w.process.service == nil || c.gen != 0 && c.gen != w.process.generation {
 		return // it was sent on a connection that is gone
 	}
 	again := &Call{node: c.node, op: c.op, request: c.request, token: c.token, done: true, arrived: true}

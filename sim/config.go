@@ -48,6 +48,8 @@ type Config struct {
 	Capacity int64 `yaml:"capacity,omitempty" json:"capacity,omitempty"`
 	// Nodes is how many keep the store between them; 0: the daemon is alone.
 	Nodes int `yaml:"nodes,omitempty" json:"nodes,omitempty"`
+	// KeepLog is how many bytes of the log nodes keep for those that are behind; 0: as many as production does.
+	KeepLog uint64 `yaml:"keep_log,omitempty" json:"keep_log,omitempty"`
 }
 
 // Validate reports a limit that is none.
@@ -57,6 +59,9 @@ func (c Config) Validate() error {
 	}
 	if c.Keys && !c.Token {
 		return fmt.Errorf("config: keys are made with a token")
+	}
+	if c.KeepLog > 0 && c.Nodes == 0 {
+		return fmt.Errorf("config: a daemon that is alone keeps no log for others")
 	}
 	if c.Nodes == 1 || c.Nodes < 0 || c.Nodes > 7 {
 		return fmt.Errorf("config: a cluster has two to seven nodes")

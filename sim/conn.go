@@ -100,6 +100,9 @@ func (p *Program) asks() string {
 func (p *Program) turn() { p.at++ }
 
 func (p *Program) turnFrom(c *Call) {
+	if c.op.Error == nil {
+		return
+	}
 	switch c.op.Error.Code {
 	case "UNAVAILABLE", "NOT_LEADER", "OUTCOME_UNKNOWN", "unavailable":
 		p.turn()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	cluster "statehouse.dev/statehouse/cluster/node"
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/deserved"
 	"statehouse.dev/statehouse/sim/simdisk"
@@ -28,6 +29,11 @@ const roomToStart = DiskReserve
 func (w *World) undeservedRefusal(err error, before *startFacts) string {
 	lost := errors.Is(err, engine.ErrDataLoss)
 	switch {
+	case errors.Is(err, cluster.ErrRemoved):
+		if !w.judge.Removed(w.id) {
+			return "no node knows that it was removed"
+		}
+		return ""
 	case w.machine.pristine != nil:
 		if !lost && !errors.Is(err, engine.ErrFormat) {
 			return "a file was corrupted, which it does not say"

@@ -37,7 +37,7 @@ func (m membership) Forward(ctx context.Context, f *server.Forwarded) (*server.A
 	if leader == 0 || int(leader) == m.p.n.id {
 		return nil, engine.ErrNotLeader
 	}
-	to := w.nodes[leader-1]
+	to := w.nodeOfID(leader)
 	if w.peers.IsCut(m.p.n.id, to.id) || !w.listens(to.id) {
 		return nil, engine.ErrNotLeader
 	}

@@ -18,7 +18,7 @@ import (
 // checkHeld holds the daemon to that after every step.
 func (w *World) checkHeld() {
 	p := w.process
-	if p == nil || p.image != nil || p.inflight {
+	if p == nil || p.image != nil || p.inflight || p.service == nil {
 		return
 	}
 	held, idle := p.service.Held(), len(w.handlers) == 0

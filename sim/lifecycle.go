@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	cluster "statehouse.dev/statehouse/cluster/node"
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/simdisk"
 	"statehouse.dev/statehouse/sim/step"
@@ -35,8 +36,15 @@ func (w *World) doProcess(s *step.Step) error {
 	if (s.Verb == step.Start) == (w.process != nil) {
 		return misfit("the daemon runs already, or does not run")
 	}
+	if p := w.process; p != nil && p.service == nil && (s.Verb == step.Drain || s.Verb == step.Stop) {
+		w.close(p) // nobody asks it anything
+		return nil
+	}
 	switch s.Verb {
 	case step.Start:
+		if w.diskLost {
+			return misfit("the disk of %s is lost, and an empty one is that of no member: another node takes its place", w.name)
+		}
 		w.start()
 	case step.Drain:
 		if w.Draining() {
@@ -67,7 +75,7 @@ func (w *World) start() {
 		before.disk = w.machine.disk.Clone()
 	}
 	p.act(func() {
-		if err = p.assemble(); err == nil {
+		if err = p.assemble(); err == nil && p.service != nil {
 			p.service.Engine().AwaitCleaning()
 		}
 	})
@@ -78,8 +86,8 @@ func (w *World) start() {
 	case p.image != nil:
 		w.rec.probe("process died inside recovery")
 		w.starts.died++
-	case p.service == nil || err != nil:
-		w.process = nil
+	case p.service == nil && p.member == nil || err != nil:
+		w.process, w.removed = nil, w.removed || errors.Is(err, cluster.ErrRemoved)
 		w.starts.why = fmt.Sprint(err)
 		w.use(w.machine.disk.Kill())
 		w.rec.note(w.lane("daemon"), "refused", w.starts.why)
@@ -95,7 +103,12 @@ func (w *World) start() {
 			w.rec.probe("wrong read found at start")
 		}
 	default:
-		w.starts.why, w.starts.died, w.starts.refused, w.starts.sound = "", 0, 0, nil
+		w.starts.why, w.starts.died, w.starts.refused, w.starts.sound, w.again = "", 0, 0, nil, false
+		if p.service == nil {
+			w.rec.note(w.lane("daemon"), "start", "without a store")
+			w.look(p, true)
+			return
+		}
 		if w.machine.pristine != nil {
 			w.rec.probe("started in spite of harm")
 		}
@@ -119,6 +132,7 @@ func (w *World) reap() {
 	if w.paused = false; w.peers != nil {
 		w.peers.Gone(w.id)
 		w.breakHanded(func(h *handed) bool { return h.to == p.n || h.call.node == p.n })
+		w.breakCopies(func(_ *node, from *node) bool { return from == p.n })
 	}
 	p.syncs.Set(true) // what waits there goes on, on a disk that is out of use
 	p.removals.Set(true)
@@ -134,7 +148,7 @@ func (w *World) reap() {
 		w.tasks.Kill(p.drain.task)
 	}
 	w.process = nil
-	if p.service != nil && !p.stuck {
+	if (p.service != nil || p.member != nil) && !p.stuck {
 		p.act(func() { _ = p.closeAll() })
 	}
 	w.machine.powerLost = strings.HasPrefix(p.how, "power cut")

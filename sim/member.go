@@ -1,9 +1,9 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
 
@@ -23,7 +23,7 @@ const raftDir = "/raft"
 
 // makeCluster makes the nodes of a world, with copies of one store.
 func (w *World) makeCluster(config Config) {
-	w.peers, w.decided, w.came = peers.New(config.Nodes), make(map[string]bool), make(map[string]int64)
+	w.peers, w.decided, w.came = peers.New(peers.MostNodes), make(map[string]bool), make(map[string]int64)
 	w.judge = peers.NewJudge(config.Nodes, w.Violate)
 	made := w.newNode("")
 	w.nodes = nil
@@ -37,29 +37,62 @@ func (w *World) makeCluster(config Config) {
 		panic("sim: the store that nodes begin with: " + err.Error())
 	}
 	for id := range config.Nodes {
-		n := w.newNode(fmt.Sprintf("n%d", id+1))
-		n.id = id + 1
-		w.members = append(w.members, uint64(n.id))
-		w.node = n
-		w.use(made.machine.disk.Clone())
+		w.members = append(w.members, uint64(id+1))
+		w.newMachine(id+1, made.machine.disk.Clone())
 	}
 	w.node = w.nodes[0]
 }
 
-// join makes a process, whose service is assembled, a member.
+// newMachine makes a node with a disk.
+func (w *World) newMachine(id int, disk *simdisk.Disk) *node {
+	n := w.newNode(fmt.Sprintf("n%d", id))
+	n.id = id
+	defer w.about(n)()
+	w.use(disk)
+	return n
+}
+
+// emptyDisk is one that a machine gets.
+func (w *World) emptyDisk(name string, count int) *simdisk.Disk {
+	return simdisk.NewDisk(simdisk.DiskOptions{Seed: simdisk.Derive(w.seed, "disk", name, fmt.Sprint(count)), Clock: w.Now})
+}
+
+// join makes a process, whose service is assembled unless there is no store yet, a member.
 func (p *process) join() (err error) {
-	p.member, err = cluster.Open(cluster.Config{
-		ID: uint64(p.n.id), Members: p.w.members, Engine: p.service.Engine(), FS: p.n.machine.disk, Dir: raftDir,
+	c := cluster.Config{
+		ID: uint64(p.n.id), Members: p.w.members, FS: p.n.machine.disk, Dir: raftDir, KeepLog: p.w.config.KeepLog,
 		Rand: func(b []byte) { _, _ = p.rand.Read(b) }, // never fails
 		Halt: p.halt,
-	})
+	}
+	if p.n.joins {
+		c.Members = nil
+	}
+	if p.service != nil {
+		c.Engine = p.service.Engine()
+	}
+	p.member, err = cluster.Open(c)
 	return err
 }
 
 // listens reports whether a node's process takes in what is sent to it. One that stands still does.
 func (w *World) listens(id int) bool {
-	n := w.nodes[id-1]
+	n := w.nodeOfID(uint64(id))
+	return n != nil && n.takesPart()
+}
+
+// takesPart reports whether its process runs, and is a member.
+func (n *node) takesPart() bool {
 	return n.process != nil && n.process.image == nil && n.process.member != nil
+}
+
+// nodeOfID is the node of that id; nil: there is none.
+func (w *World) nodeOfID(id uint64) *node {
+	for _, n := range w.nodes {
+		if n.id == int(id) {
+			return n
+		}
+	}
+	return nil
 }
 
 // doMember does what happens to one of several nodes, or between two.
@@ -82,6 +115,8 @@ func (w *World) doMember(s *step.Step) error {
 		return nil
 	case step.Wipe:
 		return w.wipe()
+	case step.Add, step.Promote, step.Remove:
+		return w.change(s)
 	}
 	p := w.process
 	switch {
@@ -100,7 +135,7 @@ func (w *World) doMember(s *step.Step) error {
 			p.act(p.member.Tick)
 			w.goRound(p)
 		}
-		if p.image == nil {
+		if p.image == nil && p.service != nil {
 			p.act(func() { p.service.Engine().Tick(); p.service.Tick() })
 			w.goRound(p)
 		}
@@ -115,6 +150,8 @@ func (w *World) doMember(s *step.Step) error {
 		return w.campaign(p)
 	case step.Transfer:
 		return w.transfer()
+	case step.Fetch:
+		return w.fetch(p)
 	}
 	return nil
 }
@@ -124,7 +161,12 @@ func (p *process) waited() bool {
 	return p.asked || p.member.Leads() && p.queued() > p.left
 }
 
-func (p *process) queued() int { return int(p.service.Held().Commits.Queued) }
+func (p *process) queued() int {
+	if p.service == nil {
+		return 0
+	}
+	return int(p.service.Held().Commits.Queued)
+}
 
 // goRound has a node do all there is for it, and sends what it has for others.
 func (w *World) goRound(p *process) {
@@ -138,6 +180,14 @@ func (w *World) goRound(p *process) {
 	p.act(func() { send, appends, err = p.member.Work() })
 	switch {
 	case p.image != nil: // nobody hears from it
+		return
+	case errors.Is(err, cluster.ErrInstalled):
+		w.again = true
+		p.die(p.n.machine.disk.Kill(), beginsAgain)
+		return
+	case errors.Is(err, cluster.ErrRemoved):
+		w.removed = true
+		p.die(p.n.machine.disk.Kill(), wasRemoved)
 		return
 	case err != nil:
 		p.die(p.n.machine.disk.Kill(), "halt: "+err.Error())
@@ -153,12 +203,23 @@ func (w *World) goRound(p *process) {
 
 // look has the node judged by how it stands.
 func (w *World) look(p *process, begins bool) {
-	e, st := p.service.Engine(), p.member.Status()
-	head, hash := e.Head()
-	w.judge.See(peers.Seen{
-		Node: p.n.id, Begins: begins, Leads: p.member.Leads(), Term: st.Term, Last: st.Last, Applied: st.Applied, Committed: st.Committed,
-		Head: uint64(head), Published: uint64(e.Published()), Hash: hash,
-	})
+	st := p.member.Status()
+	seen := peers.Seen{
+		Node: p.n.id, Begins: begins, Bare: p.service == nil, Between: p.installs, Leads: p.member.Leads(), Term: st.Term, Last: st.Last, First: st.First, Applied: st.Applied, Committed: st.Committed,
+		Removed: st.Removed, Sent: w.peers.Sent(),
+	}
+	if !seen.Bare {
+		head, hash := p.service.Engine().Head()
+		seen.Head, seen.Published, seen.Hash = uint64(head), uint64(p.service.Engine().Published()), hash
+	}
+	for _, m := range st.Members {
+		if m.Learner {
+			seen.Learners = append(seen.Learners, m.ID)
+		} else {
+			seen.Voters = append(seen.Voters, m.ID)
+		}
+	}
+	w.judge.See(seen)
 }
 
 // synced has a node's disk store what it was given, or the first n of it, and tells the node.
@@ -184,85 +245,15 @@ func (w *World) synced(p *process, n int) error {
 	return nil
 }
 
-// doLink does what happens to a message between two nodes.
-func (w *World) doLink(s *step.Step) error {
-	from, to, nth := w.nodeNamed(s.Node), w.nodeNamed(s.Peer), max(s.Nth, 1)
-	if w.peers.Waiting(from.id, to.id) < nth {
-		return misfit("%s has sent %s no such message", from.name, to.name)
-	}
-	if s.Verb == step.Dup {
-		w.peers.Double(from.id, to.id, nth)
-		w.rec.stats.Faults["message doubled"]++
-		return nil
-	}
-	if s.Verb == step.Deliver && to.paused {
-		return misfit("%s stands still", to.name)
-	}
-	m, sent := w.peers.Take(from.id, to.id, nth)
-	if w.rec.trace.print != nil {
-		w.rec.say("%s", peers.Text(m))
-	}
-	if s.Verb == step.Drop {
-		w.rec.stats.Faults["message lost"]++
-		return nil
-	}
-	defer w.about(to)()
-	p := to.process
-	w.judge.Heard(m, sent)
-	p.act(func() { p.member.Receive(m) })
-	w.goRound(p)
-	return nil
-}
-
-// cut cuts a link, or all of a node's; or it mends them.
-func (w *World) cut(s *step.Step, cut bool) {
-	n := w.nodeNamed(s.Node)
-	if s.Peer != "" {
-		w.cutLink(n, w.nodeNamed(s.Peer), cut)
-	} else {
-		for _, other := range w.nodes {
-			if other != n {
-				w.cutLink(n, other, cut)
-				w.cutLink(other, n, cut)
-			}
-		}
-	}
-	if cut {
-		w.rec.stats.Faults["link cut"]++
-	}
-}
-
-func (w *World) cutLink(from, to *node, cut bool) {
-	if w.peers.Cut(from.id, to.id, cut); cut {
-		w.breakHanded(func(h *handed) bool { return h.call.node == from && h.to == to || h.to == from && h.call.node == to })
-	}
-}
-
-// mend heals what a step names: a link, a node's disk and links, or everything.
-func (w *World) mend(s *step.Step) {
-	switch {
-	case s.Peer != "":
-		w.cut(s, false)
-	case s.Node != "":
-		w.cut(s, false)
-		w.machine.disk.Heal()
-		w.disarm()
-	default:
-		for _, n := range w.nodes {
-			w.cut(&step.Step{Node: n.name}, false)
-			n.machine.disk.Heal()
-		}
-		w.each(w.disarm)
-	}
-}
-
-// wipe empties the disk of a node that does not run.
+// wipe empties the disk of a node that does not run. It is a member no more: others may take its place.
 func (w *World) wipe() error {
 	if w.process != nil {
 		return misfit("%s runs", w.name)
 	}
-	w.use(simdisk.NewDisk(simdisk.DiskOptions{Seed: simdisk.Derive(w.seed, "disk", w.name, fmt.Sprint(w.starts.count)), Clock: w.Now}))
+	w.use(w.emptyDisk(w.name, w.starts.count))
+	w.diskLost, w.again = true, false
 	w.rec.note(w.name, "wiped", "")
+	w.rec.stats.Faults["disk lost"]++
 	return nil
 }
 
@@ -275,9 +266,9 @@ func (w *World) campaign(p *process) error {
 		return misfit("%s leads", w.name)
 	}
 	for range mostTicks {
-		before, stored := w.peers.Sum(), len(p.appends)
+		before := w.peers.Sum()
 		p.act(p.member.Tick)
-		if w.goRound(p); p.image != nil || w.peers.Sum() != before || len(p.appends) > stored {
+		if w.goRound(p); p.image != nil || w.peers.Sum() != before || p.member.Status().Role == cluster.Candidate {
 			return nil
 		}
 	}
@@ -287,7 +278,7 @@ func (w *World) campaign(p *process) error {
 // transfer asks whoever leads to make way for a node.
 func (w *World) transfer() error {
 	for _, n := range w.nodes {
-		if p := n.process; p != nil && p.image == nil && p.member != nil && p.member.Leads() && !n.paused && n != w.node {
+		if p := n.process; n.takesPart() && p.member.Leads() && !n.paused && n != w.node {
 			to, from := uint64(w.id), uint64(n.id)
 			defer w.about(n)()
 			p.act(func() { p.member.Receive(&raftpb.Message{Type: raftpb.MsgTransferLeader.Enum(), From: &to, To: &from}) })
@@ -309,102 +300,31 @@ func (w *World) nodeNamed(name string) *node {
 }
 
 // leader is the node that leads, of two the one of the later term; nil: none does.
-func (w *World) leader() *node {
+func (w *World) leader() (leads *node) {
 	for _, n := range w.nodes {
-		if p := n.process; p != nil && p.image == nil && p.member != nil && p.member.Leads() && !n.paused {
-			return n
+		if n.takesPart() && n.process.member.Leads() && !n.paused && (leads == nil || n.process.member.Status().Term > leads.process.member.Status().Term) {
+			leads = n
 		}
 	}
-	return nil
-}
-
-// nudge does the next thing that happens by itself in a cluster: a leader plans, or a message arrives. It
-// reports whether there was one.
-func (w *World) nudge() bool {
-	for _, n := range w.nodes {
-		if p := n.process; p != nil && p.member != nil && p.waited() &&
-			w.Apply(step.Step{Verb: step.Plan, Node: n.name}) == nil {
-			return true
-		}
-	}
-	for _, n := range w.nodes {
-		if p := n.process; p != nil && len(p.appends) > 0 && w.Apply(step.Step{Verb: step.Synced, Node: n.name}) == nil {
-			return true
-		}
-	}
-	for _, from := range w.nodes {
-		for _, to := range w.nodes {
-			if from != to && w.peers.Waiting(from.id, to.id) > 0 && w.Apply(step.Step{Verb: step.Deliver, Node: from.name, Peer: to.name}) == nil {
-				return true
-			}
-		}
-	}
-	for _, h := range w.handed {
-		for _, s := range []step.Step{{Node: h.call.node.name, Peer: h.to.name}, {Node: h.to.name, Peer: h.call.node.name}} {
-			if s.Verb = step.Hand; w.Apply(s) == nil {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// flow lets everything that is under way between nodes arrive, and what comes of it.
-func (w *World) flow() {
-	for range 10_000 {
-		if w.Broken() || !w.nudge() {
-			return
-		}
-	}
-}
-
-// tickAll lets time pass for every node that runs.
-func (w *World) tickAll() {
-	_ = w.Apply(step.Step{Verb: step.Advance, Duration: tickTime})
-	for _, n := range w.nodes {
-		_ = w.Apply(step.Step{Verb: step.Tick, Node: n.name})
-	}
-}
-
-// tickTime is between two ticks of a node, and electionTicks how many of them are an election timeout.
-const (
-	tickTime      = 100 * time.Millisecond
-	electionTicks = 10
-)
-
-// carryThroughNodes takes a call to its end in a world of several nodes.
-func (w *World) carryThroughNodes(c *Call) {
-	if !c.arrived {
-		_ = w.Apply(step.Step{Verb: step.Deliver, Of: c.op.ID})
-	}
-	for ticks := 0; !c.done && !w.Broken() && ticks < 4*electionTicks; {
-		switch {
-		case w.Apply(step.Step{Verb: step.Reply, Of: c.op.ID}) == nil:
-		case c.watches():
-			return
-		case !w.nudge():
-			w.tickAll()
-			ticks++
-		}
-	}
+	return leads
 }
 
 // memberSteps are the verbs that mean something else, or something at all, where there are several nodes.
 var memberSteps = map[step.Verb]bool{
 	step.Tick: true, step.Plan: true, step.Campaign: true, step.Transfer: true, step.Cut: true, step.Heal: true, step.Skew: true,
-	step.Synced: true, step.Pause: true, step.Resume: true, step.Wipe: true,
+	step.Synced: true, step.Pause: true, step.Resume: true, step.Wipe: true, step.Add: true, step.Promote: true, step.Remove: true, step.Fetch: true,
 }
 
 // alone are the verbs that a cluster does not know yet.
 var alone = map[step.Verb]bool{
 	step.Settle: true, step.Jump: true, step.Revoke: true, step.Import: true, step.Forge: true,
-	step.Rot: true, step.Truncate: true, step.Remove: true, step.Tamper: true,
+	step.Rot: true, step.Truncate: true, step.Tamper: true,
 }
 
 // fitsCluster reports why a step is none of a cluster.
 func (w *World) fitsCluster(s *step.Step) error {
 	for _, name := range []string{s.Node, s.Peer} {
-		if name != "" && w.nodeNamed(name) == nil {
+		if name != "" && w.nodeNamed(name) == nil && (s.Verb != step.Add || name != subject(s)) {
 			return misfit("there is no node %s", name)
 		}
 	}

@@ -49,7 +49,7 @@ func (w *World) healNodes() {
 			s.Node = n.name
 			_ = w.Apply(s)
 		}
-		if n.process == nil {
+		if n.process == nil && !n.gone() {
 			w.rec.violate("G9", "does-not-start", 0, fmt.Sprintf("every fault is healed, yet %s does not start: %s", n.name, n.starts.why))
 		}
 	}
@@ -93,24 +93,41 @@ func (w *World) endCallsOfNodes() {
 func (w *World) converges(when string) {
 	for range healTime * electionTicks {
 		w.flow()
-		if w.Broken() || w.leader() != nil && w.same() && w.takesCommit() {
+		if w.Broken() || w.same() && w.takesCommit() {
 			return
 		}
 		w.tickAll()
+		w.removeLost()
 	}
 	w.rec.violate("R8", "not-live", 0, fmt.Sprintf("%s, %d election timeouts pass, and a commit is not taken, or nodes differ: %s", when, healTime, w.states()))
 }
 
-// same reports whether all nodes have published the same, and all that they have.
+// same reports whether one leads, and all members have published the same, and all that they have.
 func (w *World) same() bool {
-	ts, hash := w.nodes[0].process.service.Engine().Head()
-	for _, n := range w.nodes {
+	lead := w.leader()
+	if lead == nil {
+		return false
+	}
+	ts, hash := lead.process.service.Engine().Head()
+	for _, n := range w.memberNodes() {
+		if !n.takesPart() || n.process.service == nil {
+			return false
+		}
 		e := n.process.service.Engine()
 		if other, chain := e.Head(); other != ts || chain != hash || e.Published() != ts {
 			return false
 		}
 	}
 	return true
+}
+
+// removeLost removes members whose disks are lost, as an operator does. Nobody else can be the same.
+func (w *World) removeLost() {
+	for _, n := range w.memberNodes() {
+		if n.gone() {
+			_ = w.Apply(step.Step{Verb: step.Remove, Node: n.name})
+		}
+	}
 }
 
 // takesCommit sends a commit to who leads, and reports whether it is answered OK.
@@ -137,8 +154,8 @@ func (w *World) takesCommit() bool {
 func (w *World) states() string {
 	var list []string
 	for _, n := range w.nodes {
-		if n.process == nil {
-			list = append(list, n.name+" is down")
+		if !n.takesPart() || n.process.service == nil {
+			list = append(list, fmt.Sprintf("%s does not run, or has no store (no member any more: %v)", n.name, n.gone()))
 			continue
 		}
 		ts, hash := n.process.service.Engine().Head()
@@ -149,24 +166,30 @@ func (w *World) states() string {
 
 // rest stops all nodes and compares their stores: each is what its log says, and their logs are the same (R2).
 func (w *World) rest() {
+	members := w.memberNodes()
 	for _, n := range w.nodes {
 		_ = w.Apply(step.Step{Verb: step.Stop, Node: n.name})
 	}
 	first := ""
-	w.each(func() {
-		r, err := engine.Verify(w.offline(w.machine.disk), dataDir, nil)
-		if err == nil {
-			err = engine.ReadSystem(w.offline(w.machine.disk), dataDir, access.Verify)
-		}
-		if err != nil {
-			w.rec.violate("G8", "verify", 0, fmt.Sprintf("verify finds the store of %s corrupt, and nothing corrupted it: %s", w.name, step.FirstLine(strings.TrimSpace(err.Error()))))
-			return
-		}
-		at := fmt.Sprintf("commit %d, %s", r.Commits, r.ChainHash)
-		if first == "" {
+	for _, n := range members {
+		at, err := w.atRest(n)
+		switch {
+		case err != nil:
+			w.rec.violate("G8", "verify", 0, fmt.Sprintf("verify finds the store of %s corrupt, and nothing corrupted it: %s", n.name, step.FirstLine(strings.TrimSpace(err.Error()))))
+		case first == "":
 			first = at
-		} else if at != first {
-			w.rec.violate("R2", "nodes-differ", 0, fmt.Sprintf("at rest the store of %s ends at %s, that of %s at %s", w.nodes[0].name, first, w.name, at))
+		case at != first:
+			w.rec.violate("R2", "nodes-differ", 0, fmt.Sprintf("at rest the store of %s ends at %s, that of %s at %s", members[0].name, first, n.name, at))
 		}
-	})
+	}
+}
+
+// atRest is what a node's store has, all of which holds.
+func (w *World) atRest(n *node) (string, error) {
+	env := w.offline(n.machine.disk)
+	r, err := engine.Verify(env, dataDir, nil)
+	if err == nil {
+		err = engine.ReadSystem(env, dataDir, access.Verify)
+	}
+	return fmt.Sprintf("commit %d, %s", r.Commits, r.ChainHash), err
 }

@@ -22,8 +22,8 @@ var _ server.Cluster = membership{}
 func (m membership) Leader() server.Leader {
 	st := m.p.member.Status()
 	l := server.Leader{Here: m.p.member.Leads(), Term: st.Term}
-	if st.Leader > 0 {
-		l.Address = m.p.w.nodes[st.Leader-1].name
+	if n := m.p.w.nodeOfID(st.Leader); n != nil {
+		l.Address = n.name
 	}
 	return l
 }

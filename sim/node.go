@@ -27,6 +27,10 @@ type node struct {
 	leaked   bool          // the daemon holds what it should not, and that was reported
 	reasons  reasons       // why requests may be refused
 	paused   bool          // its process stands still
+	joins    bool          // it is none of those with which the cluster began
+	again    bool          // its process has ended since a copy of another's store is here, and is to begin again
+	removed  bool          // it is no member any more, and knows it
+	diskLost bool          // its disk is, so that it can never be a member again
 }
 
 func (w *World) newNode(name string) *node {
@@ -41,6 +45,9 @@ func (n *node) now() time.Time {
 	defer n.w.mu.Unlock()
 	return step.Epoch.Add(n.w.clock.elapsed + n.jumped)
 }
+
+// gone reports whether it never will be a member again.
+func (n *node) gone() bool { return n.removed || n.diskLost }
 
 // about has what happens be about a node, until the function that it returns is called.
 func (w *World) about(n *node) (back func()) {

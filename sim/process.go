@@ -16,6 +16,7 @@ import (
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/server"
 	"statehouse.dev/statehouse/server/wire"
+	"statehouse.dev/statehouse/sim/copies"
 	"statehouse.dev/statehouse/sim/sched"
 	"statehouse.dev/statehouse/sim/simdisk"
 )
@@ -36,6 +37,10 @@ type process struct {
 	appends    []*cluster.Append // that it gave its disk to store
 	left       int               // commits that waited when it had gone round: a step is in flight
 	asked      bool              // it is to confirm something, and has not gone round since
+	shelf      copies.Shelf      // what it keeps for others
+	coming     *coming           // the copy of another's store on its way here; nil: none is
+	installs   bool              // a copy that has come is what it begins again on, in a moment
+	fetchFrom  time.Duration     // it does not fetch before: what it tried has failed
 	unary      grpc.UnaryServerInterceptor
 	stream     grpc.StreamServerInterceptor
 	rand       *rand.ChaCha8
@@ -114,9 +119,16 @@ func (p *process) assemble() (err error) {
 	served := p.w.served
 	served.Capture, served.Session = p.w.capturing(), p.sessionEnv()
 	if p.n.id > 0 {
-		served.Cluster = membership{p}
+		served.Cluster, served.Engine.MustExist = membership{p}, true
+		if err := p.recover(); err != nil {
+			return err
+		}
 	}
 	p.service, err = server.Assemble(p.env(), served)
+	if p.n.joins && errors.Is(err, engine.ErrNoStore) { // it has yet to come
+		p.service = nil
+		return p.join()
+	}
 	if err == nil {
 		p.unary, p.stream = p.service.Interceptors()
 		p.service.Register(p)
@@ -129,10 +141,17 @@ func (p *process) assemble() (err error) {
 
 // closeAll closes what the process has open.
 func (p *process) closeAll() error {
-	if p.member == nil {
-		return p.service.Close()
+	var all []error
+	if p.coming != nil {
+		all = append(all, p.coming.Close())
 	}
-	return errors.Join(p.member.Close(), p.service.Close())
+	if p.member != nil {
+		all = append(all, p.member.Close())
+	}
+	if p.service != nil {
+		all = append(all, p.service.Close())
+	}
+	return errors.Join(all...)
 }
 
 // act runs what may touch the disk, and comes back when it is done or the process

@@ -147,7 +147,9 @@ func (p *Program) Send(s step.Step, patience time.Duration) *history.Operation {
 	p.wake = 0
 	if !c.done && !w.programs.over {
 		_ = w.Apply(step.Step{Verb: step.Timeout, Of: id})
+		p.turn()
 	}
+	p.turnFrom(c)
 	return c.op
 }
 

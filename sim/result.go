@@ -63,6 +63,9 @@ func newStats() Stats {
 // died counts a death of the daemon.
 func (s *Stats) died(how string) {
 	kind, _, _ := strings.Cut(how, ":")
+	if kind == beginsAgain || kind == wasRemoved {
+		return // as it should
+	}
 	s.Deaths[kind]++
 	if kind == "power cut" || kind == "kill -9" { // the rest is an order, or came of a fault that is counted
 		s.Faults[kind]++

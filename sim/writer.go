@@ -11,8 +11,8 @@ import (
 // upkeep.
 func (w *World) doEngine(s *step.Step) error {
 	p := w.process
-	if p == nil {
-		return misfit("no daemon runs")
+	if p == nil || p.service == nil {
+		return misfit("no daemon runs that has a store")
 	}
 	if p.loopEnded() {
 		return misfit("the engine's loop has ended")

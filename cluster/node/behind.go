@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -61,17 +62,40 @@ func (n *Node) Behind() (from uint64, behind bool) { return n.behind, n.behind !
 // markCame takes a mark that a leader sent in place of entries, and reports whether raft may have it: not when
 // the state for it has yet to come.
 func (n *Node) markCame(m *raftpb.Message) bool {
-	at := m.GetSnapshot().GetMetadata()
+	at, have := m.GetSnapshot().GetMetadata(), n.raft.BasicStatus().GetCommit()
 	if m.GetTerm() < n.raft.BasicStatus().GetTerm() {
 		return true // a leader of before: raft says so
 	}
-	if term, err := n.log.Term(at.GetIndex()); at.GetIndex() <= n.raft.BasicStatus().GetCommit() || err == nil && term == at.GetTerm() {
+	if term, err := n.log.Term(at.GetIndex()); at.GetIndex() <= have || err == nil && term == at.GetTerm() {
 		return true
+	}
+	if first, err := parseUvarints(m.GetSnapshot().GetData()); err == nil && len(first) == 1 && first[0] <= have+1 {
+		n.tell(m)
+		return false
 	}
 	if n.installing == nil {
 		n.behind = m.GetFrom()
 	}
 	return false
+}
+
+// tell tells a leader, which does not know it, what this node has: raft does, once that is on disk, as of any mark that
+// says nothing new.
+func (n *Node) tell(m *raftpb.Message) {
+	have := n.raft.BasicStatus().GetCommit()
+	n.step(&raftpb.Message{Type: raftpb.MsgSnap.Enum(), From: m.From, To: m.To, Term: m.Term, Snapshot: &raftpb.Snapshot{Metadata: &raftpb.SnapshotMetadata{Index: &have, Term: m.Term, ConfState: n.mark.members}}})
+}
+
+// beatCame has a leader told once, after a start: it waits for whoever it has sent a mark, and what such a one has said when
+// the state was here may have been lost with the process.
+func (n *Node) beatCame(m *raftpb.Message) {
+	s := n.raft.BasicStatus()
+	if n.known || s.RaftState != raft.StateFollower || m.GetTerm() != s.GetTerm() {
+		return
+	}
+	if n.known = m.GetCommit() >= s.GetCommit(); !n.known {
+		n.tell(m)
+	}
 }
 
 // Install makes a state that has come, and is verified, that of this node: see [Incoming.Finish]. Work ends with
@@ -92,6 +116,15 @@ func (n *Node) Install(m *Mark) error {
 	return n.raft.Step(&raftpb.Message{
 		Type: raftpb.MsgSnap.Enum(), From: &s.Lead, To: &n.config.ID, Term: s.HardState.Term, Snapshot: &raftpb.Snapshot{Metadata: n.installing},
 	})
+}
+
+// installs sees to it that raft, when it has gone round, takes the state that was given to it: it does not if entries
+// that it got meanwhile go as far. Then that state is nobody's.
+func (n *Node) installs() {
+	taken := func(a *Append) bool { return a.m.GetSnapshot().GetMetadata() != nil }
+	if n.installing != nil && !slices.ContainsFunc(n.storing.waits, taken) {
+		n.installing = nil
+	}
 }
 
 // Recovery says where a member is whose process begins.

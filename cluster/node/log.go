@@ -376,7 +376,7 @@ func (w *wal) cut(to uint64) error {
 	return w.Compact(to)
 }
 
-// Snapshot implements raft.Storage: a mark and nothing else. The state is fetched.
+// Snapshot implements raft.Storage: a mark, and the first entry that there is. The state is fetched.
 func (w *wal) Snapshot() (*raftpb.Snapshot, error) {
-	return &raftpb.Snapshot{Metadata: w.latest()}, nil
+	return &raftpb.Snapshot{Metadata: w.latest(), Data: uvarints(w.mark.GetIndex() + 1)}, nil
 }

@@ -75,6 +75,7 @@ type Node struct {
 	behind     uint64                   // who said that this node must fetch the state; 0: nobody has
 	installing *raftpb.SnapshotMetadata // what was fetched; nil: nothing was
 	waited     int                      // ticks since those that were sent a mark were asked
+	known      bool                     // a leader knows what this node had when it was opened
 }
 
 // Open opens a member of a cluster. Its engine must be as Open has left it, with a store that began as a
@@ -213,6 +214,9 @@ func (n *Node) Receive(m *raftpb.Message) {
 		}
 	}
 	n.step(m)
+	if m.GetType() == raftpb.MsgHeartbeat {
+		n.beatCame(m)
+	}
 }
 
 // Leads reports whether the engine leads.

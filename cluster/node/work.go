@@ -30,6 +30,7 @@ func (n *Node) Work() (send []*raftpb.Message, appends []*Append, err error) {
 		n.plan()
 		n.ask()
 		if !n.raft.HasReady() {
+			n.installs()
 			return send, appends, nil
 		}
 		rd := n.raft.Ready()

@@ -12,7 +12,7 @@ import (
 // goroutines lose the processor.
 func TestSeeds(t *testing.T) {
 	simtest.Single(t)
-	vacuous, handed := 0, 0
+	vacuous, handed, copied, added := 0, 0, 0, 0
 	for seed := uint64(1); seed <= 6; seed++ {
 		r := clusters.Generate(seed, clusters.Size{Nodes: 3}, sim.Options{})
 		for i := range r.Violations {
@@ -31,8 +31,10 @@ func TestSeeds(t *testing.T) {
 			vacuous++
 		}
 		handed += r.Stats.Probes["request handed on"]
+		copied += r.Stats.Probes["copy of a store installed"]
+		added += r.Stats.Probes["member added"]
 	}
-	if vacuous > 2 || handed == 0 {
-		t.Errorf("%d runs did too little, and %d requests were handed on", vacuous, handed)
+	if vacuous > 2 || handed == 0 || copied == 0 || added == 0 {
+		t.Errorf("%d runs did too little, %d requests were handed on, %d copies installed and %d members added", vacuous, handed, copied, added)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/askers"
 	"statehouse.dev/statehouse/sim/clients"
 	"statehouse.dev/statehouse/sim/simdisk"
 	"statehouse.dev/statehouse/sim/step"
@@ -28,7 +29,7 @@ func Generate(seed uint64, z Size, o sim.Options) *sim.Result {
 		s.clients, s.ops = min(s.clients, z.Clients), min(s.ops, z.Rounds)
 	}
 	if z.Calm {
-		s.deaths, s.troubles = 0, 0
+		s.deaths, s.troubles, s.changes, s.disturb = 0, 0, 0, 0
 	}
 	o.Class = s.Class
 	w := sim.NewWorld(seed, s.Config, o)
@@ -38,6 +39,9 @@ func Generate(seed uint64, z Size, o sim.Options) *sim.Result {
 		clients.Launch(w, told, fmt.Sprintf("c%d", i+1), all[s.workloads[i%len(s.workloads)]], clients.Options{
 			Rounds: s.ops, Agents: s.agents, Names: s.names, Home: "default", Structs: s.structs,
 		})
+	}
+	if z.Clients == 0 {
+		askers.Unleash(w, s.ops)
 	}
 	newDriver(w, s).run()
 	r := w.Finish()
@@ -53,6 +57,7 @@ type driver struct {
 	nemesis *rand.Rand // what goes wrong
 	plans   []planned
 	mends   []mend
+	wishes  []*wish
 }
 
 func newDriver(w *sim.World, s Swarm) *driver {
@@ -141,6 +146,9 @@ func (d *driver) choices() (list []choice) {
 	for _, n := range d.w.Nodes() {
 		d.nodeChoices(add, &n)
 	}
+	for _, w := range d.wishes {
+		add(s.operate, func() { d.asksAgain(w) })
+	}
 	add(s.tick, d.timePasses)
 	add(s.pause, func() {
 		d.step(step.Step{Verb: step.Advance, Duration: time.Duration(1+d.pick.IntN(100)) * time.Millisecond})
@@ -196,8 +204,15 @@ func (d *driver) nodeChoices(add func(float64, func()), n *sim.NodeView) {
 		return func() { d.step(step.Step{Verb: verb, Node: n.Name}) }
 	}
 	switch {
+	case n.Gone:
+		return
 	case !n.Running:
-		add(s.start, func() { d.start(n) })
+		weight := s.start
+		if n.Again {
+			weight *= 8
+			add(s.disturb, func() { d.disturbsCopy(n.Name) })
+		}
+		add(weight, func() { d.start(n) })
 	case n.Paused:
 	default:
 		if n.Asked {
@@ -208,6 +223,10 @@ func (d *driver) nodeChoices(add func(float64, func()), n *sim.NodeView) {
 		}
 		if n.Storing > 1 {
 			add(s.synced/4, func() { d.step(step.Step{Verb: step.Synced, Node: n.Name, Nth: 1 + d.pick.IntN(n.Storing-1)}) })
+		}
+		if n.Behind {
+			add(s.fetch, do(step.Fetch))
+			add(s.disturb, func() { d.disturbsCopy(n.Name) })
 		}
 		add(s.flush, do(step.Flush))
 		add(s.compact, do(step.Compact))

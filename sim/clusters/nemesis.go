@@ -44,6 +44,7 @@ var insides = []string{
 type planned struct {
 	at   int
 	what trouble // empty: a node dies
+	plan plan    // of an operator's, in place of both
 }
 
 // mend is what ends a trouble after so many steps.
@@ -59,6 +60,9 @@ func (d *driver) planTroubles(operations int) {
 	for range d.swarm.troubles {
 		d.plans = append(d.plans, planned{at: 1 + d.nemesis.IntN(operations), what: d.swarm.kinds[d.nemesis.IntN(len(d.swarm.kinds))]})
 	}
+	for range d.swarm.changes {
+		d.plans = append(d.plans, planned{at: 1 + d.nemesis.IntN(operations), plan: d.swarm.plans[d.nemesis.IntN(len(d.swarm.plans))]})
+	}
 }
 
 // goesWrong does what the nemesis has planned for now, if anything, or what ends it.
@@ -73,9 +77,12 @@ func (d *driver) goesWrong() bool {
 	for i, p := range d.plans {
 		if p.at <= d.w.Operations() {
 			d.plans = slices.Delete(d.plans, i, i+1)
-			if p.what == "" {
+			switch {
+			case p.plan != "":
+				d.operates(p.plan)
+			case p.what == "":
 				d.death()
-			} else {
+			default:
 				d.goWrong(p.what)
 			}
 			return true

@@ -2,8 +2,9 @@
 //
 // A seed draws a Swarm: how many clients there are and what they do, how fast messages and time go by, and
 // what goes wrong. A driver then draws step after step: a client goes on, a message of it or of a node
-// arrives, is lost, doubled or overtaken, time passes for a node, a leader plans; and the nemesis kills nodes,
-// cuts links, lets processes stand still and sets clocks, mostly of whoever leads.
+// arrives, is lost, doubled or overtaken, time passes for a node, a leader plans, a node fetches a stretch of a copy; the
+// nemesis kills nodes, cuts links, lets processes stand still and sets clocks, mostly of whoever leads; and operators
+// have members join, leave and be replaced.
 package clusters
 
 import (
@@ -26,16 +27,19 @@ type Swarm struct {
 	structs   float64
 
 	deaths, troubles int // that the nemesis plans
+	changes          int // that operators do
 
 	// How likely each choice is, against the others that there are; 0: never.
 	run, deliver, reply, plan, start         float64
 	loss, dup, again, timeout, cut           float64
 	arrive, lost, doubled, overtakes, synced float64 // of messages between nodes, and their disks
 	tick, flush, compact, pause              float64
+	fetch, operate, disturb                  float64 // copies of stores, what operators ask for, what goes wrong with copies
 	sleepy                                   float64 // how likely a node sits a tick out
 	crashModes                               []simdisk.CrashMode
 	diskFaults                               []string
 	kinds                                    []trouble // that happen
+	plans                                    []plan    // of operators
 }
 
 // Draw draws the swarm of a seed, of so many nodes.
@@ -69,6 +73,10 @@ func Draw(seed uint64, nodes int, class sim.Class) Swarm {
 	} else {
 		s.diskFaults = subset(r, passingFaults)
 	}
+	// Drawn last: what runs without any of this do is as it was before there was.
+	s.Config.KeepLog = []uint64{0, 0, 500, 2000, 8000}[r.IntN(5)]
+	s.changes, s.plans = []int{0, 0, 1, 3, 6}[r.IntN(5)], subset(r, allPlans)
+	s.fetch, s.operate, s.disturb = spread(r, 6), spread(r, 0.5), rarely(r, 0.6, 0.15)
 	return s
 }
 

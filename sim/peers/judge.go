@@ -2,6 +2,7 @@ package peers
 
 import (
 	"fmt"
+	"slices"
 
 	"go.etcd.io/raft/v3/raftpb"
 )
@@ -15,11 +16,12 @@ import (
 //	R4  what whoever begins to plan has is not less than what any node had published
 //	R5  published <= applied <= committed
 //	R6  what a node told others is on its disk, after a crash, too
+//	R7  one change of members is under way, and who was removed is none any more
+//	R8  nobody fetches a copy of a store who lacks nothing but what the others' logs have
 //	R9  entries are applied once, in order
 //	R10 nothing is answered without contact to a majority after the request came
 //
-// R7 is about members that come and go. R8, that all goes on when everything is healed, the end of a run
-// shows.
+// What else R8 says, that all goes on when everything is healed, the end of a run shows.
 type Judge struct {
 	// Violate is told what is broken.
 	Violate func(invariant, check, sentence string)
@@ -29,6 +31,10 @@ type Judge struct {
 	firsts    map[uint64]uint64   // the first entry of a term, as its leader sent it
 	hashes    map[uint64][32]byte // by commit
 	published map[uint64]uint64   // the last commit that any node had published in a term
+	applied   map[uint64]uint64   // the last entry that any node had applied in a term
+	members   map[uint64]string   // as of an entry
+	changes   map[uint64]uint64   // the last entry with a change of members that the leader of a term sent
+	removed   map[int]bool        // by node
 	told      map[string]bool
 }
 
@@ -41,6 +47,15 @@ type judged struct {
 	term    uint64
 	votes   map[uint64]uint64
 	matches map[uint64]uint64
+
+	voters []voters          // as it has known them, from the first
+	marks  map[uint64]uint64 // by who sent it one in place of entries: the first entry that there was then
+}
+
+// voters are those of whom a majority decides, since when.
+type voters struct {
+	since int64 // messages that had been sent
+	ids   []uint64
 }
 
 // Seen is what a node says of itself.
@@ -53,14 +68,31 @@ type Seen struct {
 	Applied, Committed uint64 // entries
 	Head, Published    uint64 // commits
 	Hash               [32]byte
+
+	Bare             bool   // it has no store yet, and what is said of one says nothing
+	Between          bool   // it takes another state for its own, and knows more of its members than it has applied
+	First            uint64 // entry that its log has
+	Voters, Learners []uint64
+	Removed          []uint64 // who was a member, and must never be one again
+	Sent             int64    // messages of all nodes, until now
 }
 
-// NewJudge makes a judge of so many nodes.
+// MostNodes is how many nodes there may be, those that have gone among them.
+const MostNodes = 9
+
+// NewJudge makes a judge of nodes, of which so many are there from the beginning and decide.
 func NewJudge(nodes int, violate func(invariant, check, sentence string)) *Judge {
-	j := &Judge{Violate: violate, nodes: make([]judged, nodes), planners: make(map[uint64]int), firsts: make(map[uint64]uint64), hashes: make(map[uint64][32]byte), published: make(map[uint64]uint64), told: make(map[string]bool)}
+	j := &Judge{
+		Violate: violate, nodes: make([]judged, MostNodes), planners: make(map[uint64]int), firsts: make(map[uint64]uint64), hashes: make(map[uint64][32]byte),
+		published: make(map[uint64]uint64), applied: make(map[uint64]uint64), members: make(map[uint64]string), changes: make(map[uint64]uint64), removed: make(map[int]bool), told: make(map[string]bool),
+	}
+	var first voters
+	for id := range uint64(nodes) {
+		first.ids = append(first.ids, id+1)
+	}
 	for i := range j.nodes {
-		j.nodes[i].heard = make([]int64, nodes)
-		j.nodes[i].votes, j.nodes[i].matches = make(map[uint64]uint64), make(map[uint64]uint64)
+		j.nodes[i].heard, j.nodes[i].voters = make([]int64, MostNodes), []voters{first}
+		j.nodes[i].votes, j.nodes[i].matches, j.nodes[i].marks = make(map[uint64]uint64), make(map[uint64]uint64), make(map[uint64]uint64)
 	}
 	return j
 }
@@ -88,15 +120,18 @@ func (j *Judge) See(s Seen) {
 	if s.Published > s.Head || s.Applied > s.Committed {
 		j.broken("R5", "ahead-of-log", "n%d has published commit %d of %d, and applied entry %d of %d that are committed", s.Node, s.Published, s.Head, s.Applied, s.Committed)
 	}
-	if hash, known := j.hashes[s.Head]; known && hash != s.Hash {
+	if hash, known := j.hashes[s.Head]; s.Bare {
+	} else if known && hash != s.Hash {
 		j.broken("R2", "chains-differ", "commit %d is %.4x on n%d, and %.4x on another node", s.Head, s.Hash, s.Node, hash)
 	} else if !known {
 		j.hashes[s.Head] = s.Hash
 	}
+	j.seeMembers(n)
 	if s.Leads {
 		j.leads(&s, !before.Leads || before.Term != s.Term)
 	}
 	j.published[s.Term] = max(j.published[s.Term], s.Published)
+	j.applied[s.Term] = max(j.applied[s.Term], s.Applied)
 }
 
 // leads holds who plans to what it must know and be.
@@ -111,15 +146,22 @@ func (j *Judge) leads(s *Seen, since bool) {
 	if first, sent := j.firsts[s.Term]; sent && s.Applied < first {
 		j.broken("R3", "plans-early", "n%d plans in term %d, has applied entry %d, and the first of its term is %d", s.Node, s.Term, s.Applied, first)
 	}
-	var published uint64                // as far as it must know: who was deposed and has not heard of it may begin, to no avail
-	for term, ts := range j.published { // a maximum: any order
-		if term <= s.Term {
-			published = max(published, ts)
-		}
-	}
-	if s.Head < published {
+	if published := until(j.published, s.Term); s.Head < published {
 		j.broken("R4", "plans-on-less", "n%d plans on commit %d, and commit %d was published", s.Node, s.Head, published)
 	}
+	if applied := until(j.applied, s.Term); s.Applied < applied {
+		j.broken("R4", "plans-on-fewer-entries", "n%d plans when it has applied entry %d, and entry %d was applied elsewhere", s.Node, s.Applied, applied)
+	}
+}
+
+// until is the largest of the values of terms up to one: who was deposed and has not heard of it may begin, to no avail.
+func until(of map[uint64]uint64, last uint64) (most uint64) {
+	for term, v := range of { // a maximum: any order
+		if term <= last {
+			most = max(most, v)
+		}
+	}
+	return most
 }
 
 // begins holds a node that starts to what it told others before.
@@ -136,6 +178,7 @@ func (j *Judge) begins(n *judged, s *Seen) {
 // Sent is told what a node sends.
 func (j *Judge) Sent(m *raftpb.Message) {
 	n := &j.nodes[m.GetFrom()-1]
+	j.speaks(n, m)
 	switch m.GetType() {
 	case raftpb.MsgPreVote, raftpb.MsgPreVoteResp, raftpb.MsgReadIndex, raftpb.MsgReadIndexResp, raftpb.MsgTransferLeader:
 		return // their term is none that it is in, or they have none
@@ -155,6 +198,9 @@ func (j *Judge) Sent(m *raftpb.Message) {
 				j.firsts[e.GetTerm()] = e.GetIndex()
 			}
 		}
+		j.changesSent(n, m)
+	case raftpb.MsgSnap:
+		j.nodes[m.GetTo()-1].marks[m.GetFrom()] = n.First
 	}
 	n.term = max(n.term, m.GetTerm())
 }
@@ -179,17 +225,34 @@ func (j *Judge) HeardFrom(from, to int, sent int64) {
 
 // Answered is told that a node answers a request that came when. What it says rests on what is newest.
 func (j *Judge) Answered(node int, came int64, what string) {
-	n, contacts := &j.nodes[node-1], 1
-	for _, sent := range n.heard {
-		if sent > came {
+	n := &j.nodes[node-1]
+	if !n.Leads { // through whoever does, and that through a majority
+		if contacts := 1 + n.since(came, nil); contacts < 2 {
+			j.broken("R10", "answered-alone", "n%d answers %s, and since that came it has heard of no other", node, what)
+		}
+		return
+	}
+	for i, v := range n.voters {
+		if i+1 < len(n.voters) && n.voters[i+1].since <= came {
+			continue // others decided when it came
+		}
+		contacts := n.since(came, v.ids)
+		if slices.Contains(v.ids, uint64(node)) {
 			contacts++
 		}
+		if contacts > len(v.ids)/2 {
+			return
+		}
 	}
-	need := len(j.nodes)/2 + 1
-	if !n.Leads {
-		need = 2 // through whoever does, and that through a majority
+	j.broken("R10", "answered-alone", "n%d answers %s, and since that came it has heard of no majority of %v", node, what, n.voters[len(n.voters)-1].ids)
+}
+
+// since counts those of whom it has heard what was sent after a moment, of some, or of all.
+func (n *judged) since(came int64, of []uint64) (count int) {
+	for i, sent := range n.heard {
+		if sent > came && (of == nil || slices.Contains(of, uint64(i+1))) {
+			count++
+		}
 	}
-	if contacts < need {
-		j.broken("R10", "answered-alone", "n%d answers %s, and since that came it has heard of %d others, of the %d that it takes", node, what, contacts-1, need-1)
-	}
+	return count
 }

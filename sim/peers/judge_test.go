@@ -16,7 +16,7 @@ func message(t raftpb.MessageType, from, to, term, index uint64) *raftpb.Message
 // TestJudge: each invariant is broken by what breaks it, and by nothing that is like it.
 func TestJudge(t *testing.T) {
 	seen := func(node int, term, entry, commit uint64, leads bool, hash byte) peers.Seen {
-		return peers.Seen{Node: node, Leads: leads, Term: term, Last: entry, Applied: entry, Committed: entry, Head: commit, Published: commit, Hash: [32]byte{hash}}
+		return peers.Seen{Node: node, Leads: leads, Term: term, Last: entry, Applied: entry, Committed: entry, Head: commit, Published: commit, Hash: [32]byte{hash}, Voters: []uint64{1, 2, 3}}
 	}
 	begins := func(s peers.Seen) peers.Seen { s.Begins = true; return s }
 	for name, c := range map[string]struct { // order cannot matter

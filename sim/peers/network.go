@@ -5,7 +5,7 @@
 // link that is cut loses what is sent on it.
 //
 // Judge is told what each node says of itself after each step, and holds that to the invariants of the
-// cluster, R1 to R10, as far as they can be seen from outside.
+// cluster, R1 to R10, as far as they can be seen from outside (judge.go, members.go).
 package peers
 
 import (
@@ -120,6 +120,8 @@ func Text(m *raftpb.Message) string {
 		text += fmt.Sprintf(", committed %d", m.GetCommit())
 	case raftpb.MsgAppResp:
 		text += fmt.Sprintf(", has %d", m.GetIndex())
+	case raftpb.MsgSnap:
+		text += fmt.Sprintf(", in place of entries up to %d", m.GetSnapshot().GetMetadata().GetIndex())
 	case raftpb.MsgHeartbeat:
 		text += fmt.Sprintf(", committed %d", m.GetCommit())
 	}

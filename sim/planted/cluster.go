@@ -1,8 +1,13 @@
 package planted
 
+import "slices"
+
+// inClusters are the scenarios of several nodes.
+const inClusters = "./sim/scenario ^TestScenarios$/^cluster$"
+
 // clusters are mistakes of nodes that keep one store: what is planned on, answered, promised and applied when.
 // The seeds that show them have three nodes.
-func clusters() []Bug { return append(led(), stored()...) }
+func clusters() []Bug { return slices.Concat(led(), stored()) }
 
 // led are those about who plans, and what is confirmed.
 func led() []Bug {
@@ -90,6 +95,70 @@ func stored() []Bug {
 		{
 			Name: "applied-entry-not-in-batch", Guarantee: "G7", About: "which entry a step came from is not in its batch, so that it is applied again after a crash",
 			Edits: []Edit{{"cluster/node/work.go", "		return n.config.Engine.Adopt(&s, at)\n", "		return n.config.Engine.Adopt(&s)\n"}},
+		},
+	}
+}
+
+// movings are mistakes about stores that are copied and members that come and go. Seeds that show them are rarer than
+// scenarios.
+func movings() []Bug { return testedBy(inClusters, copied(), changed()) }
+
+// copied are those about who is too far behind for a log.
+func copied() []Bug {
+	return []Bug{
+		{
+			Name: "copies-what-the-log-has", Guarantee: "R8", About: "who is sent a mark in place of entries fetches a copy, also when the log has what is missing",
+			Edits: []Edit{
+				{"cluster/node/behind.go", "len(first) == 1 && first[0] <= have+1 {", "len(first) == 1 && first[0] <= have+1 && false {"},
+				{"cluster/node/behind.go", "	if n.known = m.GetCommit()", "	if n.known = true || m.GetCommit()"},
+			},
+		},
+		{
+			Name: "never-asked-again", Guarantee: "R8", About: "who was sent a mark once, and did not hear of it, is sent nothing any more",
+			Edits: []Edit{{"cluster/node/node.go", "			n.report()\n", "			_ = n.report\n"}},
+		},
+		{
+			Name: "log-cut-too-early", Guarantee: "G1", About: "what is cut off the log need not be in the store, durably",
+			Edits: []Edit{{"cluster/node/behind.go", "	if err := n.config.Engine.Flush(); err != nil {\n		return err\n	}\n	return n.log.cut(to)", "	return n.log.cut(to)"}},
+		},
+		{
+			Name: "copy-not-synced", Guarantee: "G1", About: "the files of a copy are not synced before the log says that they are the store",
+			Edits: []Edit{
+				{"cluster/node/incoming.go", "	return errors.Join(f.Sync(), f.Close())\n", "	return f.Close()\n"},
+				{"cluster/node/incoming.go", "		if err := syncPath(in.fs, path); err != nil {\n			return nil, err\n		}\n", ""},
+			},
+		},
+		{
+			Name: "copy-not-put-in-place", Guarantee: "G1", About: "a copy of which the log says that it is to be put in the place of the store is thrown away when the process begins again",
+			Edits: []Edit{{"cluster/node/behind.go", "		if err := engine.Install(r.FS, r.Incoming, r.Store); err != nil {\n			return err\n		}\n", ""}},
+		},
+	}
+}
+
+// changed are those about members that come and go.
+func changed() []Bug {
+	return []Bug{
+		{
+			Name: "members-not-kept", Guarantee: "R7", About: "a change of members is not in the store, and who starts again knows those of before",
+			Edits: []Edit{{"cluster/node/change.go", "	if err := n.config.Engine.Keep(rows...); err != nil {", "	if err := n.config.Engine.Keep(at); err != nil {"}},
+		},
+		{
+			Name: "removed-goes-on", Guarantee: "R7", About: "who was removed goes on, and tells others what it has",
+			Edits: []Edit{
+				{"cluster/node/change.go", "		n.changeEnds(e.GetIndex(), e.GetTerm())\n		return ErrRemoved\n", "		n.changeEnds(e.GetIndex(), e.GetTerm())\n		return nil\n"},
+				{"cluster/node/node.go", "	case slices.Contains(m.removed, n.config.ID):", "	case false && slices.Contains(m.removed, n.config.ID):"},
+			},
+		},
+		{
+			Name: "id-used-again", Guarantee: "R7", About: "who was removed may become a member again, whatever it has forgotten of what it promised",
+			Edits: []Edit{{"cluster/node/change.go", " || slices.Contains(n.mark.removed, id)\n", "\n"}},
+		},
+		{
+			Name: "changes-at-once", Guarantee: "R7", About: "a change of members begins while another is under way",
+			Edits: []Edit{
+				{"cluster/node/change.go", "	case n.change != nil:\n", "	case false:\n"},
+				{"cluster/node/node.go", "		ReadOnlyOption: raft.ReadOnlySafe,", "		DisableConfChangeValidation: true, ReadOnlyOption: raft.ReadOnlySafe,"},
+			},
 		},
 	}
 }

@@ -70,7 +70,7 @@ func All() []Bug {
 	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), readsets(), distant(), worlds(), sessions(), hot(), asking(), wakes(), kinds())...)
 	list = append(list, foundBy(ByCluster, clusters())...)
 	list = append(list, foundBy(ByInterleave, threads(), hotThreads())...)
-	list = append(list, foundBy(ByTest, past(), imports(), backups(), offline(), testedBy("./engine ^Test(Expiry|Lease|Refresh|Tokens|ClockJumps|Fork)", holds()), testedBy("./engine ^Test(WakeUp|Claims)", wakesKept()), acts(), veryMany(), restoredMany(), finding(), members(), testedBy(inScenarios, accesses(), overloaded()), overloads(), windows(), evaluations())...)
+	list = append(list, foundBy(ByTest, past(), imports(), backups(), offline(), testedBy("./engine ^Test(Expiry|Lease|Refresh|Tokens|ClockJumps|Fork)", holds()), testedBy("./engine ^Test(WakeUp|Claims)", wakesKept()), acts(), veryMany(), restoredMany(), finding(), members(), movings(), testedBy(inScenarios, accesses(), overloaded()), overloads(), windows(), evaluations())...)
 	return append(list, foundBy(ByPython, pythons())...)
 }
 

@@ -26,13 +26,14 @@ var (
 var ofNodes = map[Verb]int{
 	Plan: 0, Tick: 1, Flush: 0, Compact: 0, Start: 0, Drain: 0, Stop: 0, Kill: 0, Crash: 2, Fault: 9, Heal: 0, Capacity: 1, Room: 1,
 	Campaign: 0, Synced: 1, Skew: 1, Pause: 0, Resume: 0, Wipe: 0, Transfer: 0, Cut: 0,
+	Add: 0, Promote: 0, Remove: 0, Fetch: 0,
 }
 
 // onlyNodes are the verbs that must name one.
-var onlyNodes = []Verb{Campaign, Synced, Skew, Pause, Resume, Wipe, Transfer, Cut, Hand}
+var onlyNodes = []Verb{Campaign, Synced, Skew, Pause, Resume, Wipe, Transfer, Cut, Hand, Add, Promote, Fetch}
 
-// ofLinks are the verbs that may name a link.
-var ofLinks = []Verb{Deliver, Drop, Dup, Cut, Heal, Hand}
+// ofLinks are the verbs that may name a link; of a change of members it is who is asked for it, and about whom.
+var ofLinks = []Verb{Deliver, Drop, Dup, Cut, Heal, Hand, Add, Promote, Remove}
 
 // where is what a step names after its verb.
 func (s *Step) where() string {
@@ -68,7 +69,7 @@ func (s *Step) parseNodes(words []string) (rest []string, done bool, err error) 
 	if rest, err = s.takeNode(words); err != nil {
 		return nil, false, err
 	}
-	if s.Peer != "" || s.Node != "" && s.Verb == Tick || slices.Contains(onlyNodes, s.Verb) {
+	if s.Peer != "" || s.Node != "" && (s.Verb == Tick || s.Verb == Remove) || slices.Contains(onlyNodes, s.Verb) {
 		return nil, true, s.nodeStep(rest)
 	}
 	return rest, false, nil

@@ -68,7 +68,10 @@ const (
 	Skew     Verb = "skew"     // its wall clock is set
 	Pause    Verb = "pause"    // its process stands still
 	Resume   Verb = "resume"   // and goes on
-	Wipe     Verb = "wipe"     // its disk is empty
+	Wipe     Verb = "wipe"     // its disk is empty, and it has been a member
+	Add      Verb = "add"      // a new node joins, without a vote; Remove, of a node: it is a member no more
+	Promote  Verb = "promote"  // it has a vote from now on
+	Fetch    Verb = "fetch"    // a node that is too far behind does the next thing towards a copy of another's store
 
 	Advance Verb = "advance" // time passes
 	Jump    Verb = "jump"    // the wall clock is set
@@ -127,7 +130,7 @@ func (s Step) String() string {
 	switch s.Verb {
 	case Call:
 		return s.callString()
-	case Campaign, Synced, Transfer, Cut, Skew, Pause, Resume, Wipe, Tick:
+	case Campaign, Synced, Transfer, Cut, Skew, Pause, Resume, Wipe, Add, Promote, Fetch, Tick:
 		return s.nodeString()
 	case Deliver, Drop, Dup, Again, Reply, Lose, Timeout, Expire, Forge:
 		return string(s.Verb) + " " + s.target()
@@ -155,6 +158,9 @@ func (s Step) String() string {
 	case Truncate:
 		return fmt.Sprintf("truncate %s nth=%d where=%s", s.File, s.Nth, fraction(s.Where))
 	case Remove:
+		if s.Node != "" {
+			return s.nodeString()
+		}
 		return fmt.Sprintf("remove %s nth=%d", s.File, s.Nth)
 	case Tamper:
 		return s.tamperString()
