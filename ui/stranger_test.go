@@ -48,14 +48,21 @@ func TestWhatWasKnownAt(t *testing.T) {
 		c.shows(".record .versions > li:first-child", said)
 	}
 	c.shows(".changes .current", "bob")
+	c.shows("[data-path='facts/paris']", "2133111")
 	// And which changed it after that.
 	c.click("button[title='The next commit']")
 	c.shows(".moment", "10:45:07")
 	c.shows(".record .value", "2113705")
+	c.shows("[data-path='facts/paris']", "2113705") // in the folder that is open
 	c.shows(".changes .current", "dave")
 	if was := c.text(".record .versions"); !strings.Contains(was, "bob") || !strings.Contains(was, "alice") {
 		t.Errorf("the history is %q", was)
 	}
+	c.click("button[title='The commit before']")
+	c.shows(".moment", "10:41:07")
+	c.shows("[data-path='facts/paris']", "2133111")
+	c.click("button[title='The next commit']")
+	c.shows(".moment", "10:45:07")
 	// The address tells it to somebody else.
 	var address string
 	c.eval("location.href", &address)
