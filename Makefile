@@ -49,14 +49,14 @@ check:
 	.ci/check-generated
 
 # Everything runs under the race detector, but for what has nothing for it to see and would take
-# ten times as long: packages of one goroutine (.ci/packages); enumerations of runs (engine) and
+# ten times as long: packages of one goroutine (.ci/packages); enumerations of runs (cluster/member, engine) and
 # megabytes of one client (server), which skip it; and what is a process of its own.
 # Those run without it. The worlds of the simulator are for one thread, too: "make sim" runs
 # them. "make check" has vetted all before, and vet would go through every dependency a second
 # time, as the detector builds it.
 race:
 	go test -race -tags $(TAGS) -vet=off -timeout 20m $$(.ci/packages raced)
-	go test -tags $(TAGS) -vet=off ./cmd/statehoused ./engine ./server $$(.ci/packages apart) $$(.ci/packages serial | grep -v ^./sim)
+	go test -tags $(TAGS) -vet=off ./cluster/member ./cmd/statehoused ./engine ./server $$(.ci/packages apart) $$(.ci/packages serial | grep -v ^./sim)
 
 # The simulator: scenarios, seeds, planted bugs. What it writes of a failure is in
 # sim-failures/.

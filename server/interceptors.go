@@ -163,7 +163,9 @@ func (p *parsedStream) RecvMsg(m any) error {
 	if err := p.ServerStream.RecvMsg(m); err != nil {
 		return err
 	}
-	p.req = m
+	if p.method != pb.StatehouseService_Session_FullMethodName { // whose frames are read until after its handler has ended
+		p.req = m
+	}
 	if err := wire.CheckParsed(m); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"statehouse.dev/statehouse/cluster/node"
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/simtest"
 )
 
 const dir = "/data"
@@ -190,21 +192,23 @@ func TestLeaveNewest(t *testing.T) {
 // TestLeaveInterrupted turns the machine off at many operations of the disk. What is there after is still a member's, or
 // says that it leaves, or is the store of one machine; and leaving again ends in the same.
 func TestLeaveInterrupted(t *testing.T) {
+	simtest.Serial(t)
 	began := left(t, "a:1")
 	none := func(<-chan struct{}) error { return errCut }
-	run := func(at int, o simdisk.CrashOptions) (after *simdisk.Disk, ops int) {
+	run := func(at int, o simdisk.CrashOptions) (after *simdisk.Disk, all int) {
 		disk := began.Clone()
+		var ops atomic.Int64 // Pebble's goroutines do some
 		disk.OnOp(func(op simdisk.Op) {
 			if op.Kind == simdisk.OpRead || op.Kind == simdisk.OpOpen {
 				return
 			}
-			if ops++; ops == at {
+			if int(ops.Add(1)) == at {
 				after = disk.Crash(o)
 			}
 		})
 		_, err := member.Leave(envOn(t, disk, none), options(), false)
 		ok(t, err)
-		return after, ops
+		return after, int(ops.Load())
 	}
 	_, all := run(0, simdisk.CrashOptions{})
 	stride := 3
