@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 
 	"statehouse.dev/statehouse/engine"
@@ -68,6 +69,36 @@ func TestEraseReachesForks(t *testing.T) {
 		if _, err := verifyOn(d); err != nil {
 			t.Errorf("verify: %v", err)
 		}
+	}
+}
+
+// TestErasedInTheStepOfAFork: an erasure that is begun in the very step in which its agent is forked, or a fork of it,
+// reaches no fork that nobody knew of: it is refused.
+func TestErasedInTheStepOfAFork(t *testing.T) {
+	for _, parent := range []string{"a", "f"} {
+		d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})
+		p := openOn(t, d, &rigClock{})
+		p.transact(t, "1", nil, put("a", "k", 1))
+		p.fork(t, "f", "f", "a", engine.At{})
+		p.transact(t, "2", nil, put("a", "since", 1)) // which f does not have
+		var forked, erased error
+		var wg sync.WaitGroup
+		p.grouping.Store(true)
+		wg.Go(func() {
+			_, forked = p.Transact(context.Background(), "late", []engine.Write{forkOf("late", parent, engine.At{})}, engine.Conditions{})
+		})
+		<-p.waiting
+		wg.Go(func() {
+			erased = p.Erase(context.Background(), engine.Erasure{Agent: "a", Key: "since"}, func(engine.ErasureProgress) error { return nil })
+		})
+		<-p.waiting
+		p.grouping.Store(false)
+		p.Step()
+		wg.Wait()
+		if forked != nil || !errors.Is(erased, engine.ErrPrecondition) {
+			t.Errorf("a fork of %s is answered %v, and the erasure of its parent %v", parent, forked, erased)
+		}
+		p.verified(t, d)
 	}
 }
 
