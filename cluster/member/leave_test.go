@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -194,16 +195,21 @@ func TestLeaveInterrupted(t *testing.T) {
 	none := func(<-chan struct{}) error { return errCut }
 	run := func(at int, o simdisk.CrashOptions) (after *simdisk.Disk, ops int) {
 		disk := began.Clone()
+		var mu sync.Mutex // Pebble has goroutines of its own
 		disk.OnOp(func(op simdisk.Op) {
 			if op.Kind == simdisk.OpRead || op.Kind == simdisk.OpOpen {
 				return
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			if ops++; ops == at {
 				after = disk.Crash(o)
 			}
 		})
 		_, err := member.Leave(envOn(t, disk, none), options(), false)
 		ok(t, err)
+		mu.Lock()
+		defer mu.Unlock()
 		return after, ops
 	}
 	_, all := run(0, simdisk.CrashOptions{})
