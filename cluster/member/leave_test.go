@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -195,20 +195,24 @@ func TestLeaveInterrupted(t *testing.T) {
 	simtest.Serial(t)
 	began := left(t, "a:1")
 	none := func(<-chan struct{}) error { return errCut }
-	run := func(at int, o simdisk.CrashOptions) (after *simdisk.Disk, all int) {
+	run := func(at int, o simdisk.CrashOptions) (after *simdisk.Disk, ops int) {
 		disk := began.Clone()
-		var ops atomic.Int64 // Pebble's goroutines do some
+		var mu sync.Mutex // Pebble has goroutines of its own
 		disk.OnOp(func(op simdisk.Op) {
 			if op.Kind == simdisk.OpRead || op.Kind == simdisk.OpOpen {
 				return
 			}
-			if int(ops.Add(1)) == at {
+			mu.Lock()
+			defer mu.Unlock()
+			if ops++; ops == at {
 				after = disk.Crash(o)
 			}
 		})
 		_, err := member.Leave(envOn(t, disk, none), options(), false)
 		ok(t, err)
-		return after, int(ops.Load())
+		mu.Lock()
+		defer mu.Unlock()
+		return after, ops
 	}
 	_, all := run(0, simdisk.CrashOptions{})
 	stride := 3
