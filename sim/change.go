@@ -49,6 +49,9 @@ func (w *World) change(s *step.Step) error {
 			w.rec.probe(changed[s.Verb])
 		}
 	}
+	if s.Verb == step.Remove {
+		w.nodeNamed(name).toLeave = true
+	}
 	defer w.about(asked)()
 	p.act(func() {
 		switch s.Verb {

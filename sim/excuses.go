@@ -30,8 +30,8 @@ func (w *World) undeservedRefusal(err error, before *startFacts) string {
 	lost := errors.Is(err, engine.ErrDataLoss)
 	switch {
 	case errors.Is(err, cluster.ErrRemoved):
-		if !w.judge.Removed(w.id) {
-			return "no node knows that it was removed"
+		if !w.toLeave {
+			return "nobody has asked for it to be removed"
 		}
 		return ""
 	case w.machine.pristine != nil:

@@ -52,9 +52,15 @@ func (w *World) newMachine(id int, disk *simdisk.Disk) *node {
 	return n
 }
 
-// emptyDisk is one that a machine gets.
+// emptyDisk is one that a machine gets, with a directory for the daemon's data.
 func (w *World) emptyDisk(name string, count int) *simdisk.Disk {
-	return simdisk.NewDisk(simdisk.DiskOptions{Seed: simdisk.Derive(w.seed, "disk", name, fmt.Sprint(count)), Clock: w.Now})
+	disk := simdisk.NewDisk(simdisk.DiskOptions{Seed: simdisk.Derive(w.seed, "disk", name, fmt.Sprint(count)), Clock: w.Now})
+	err := disk.MkdirAll(dataDir, 0o755)
+	root, open := disk.OpenDir("/")
+	if err := errors.Join(err, open, root.Sync(), root.Close()); err != nil {
+		panic("sim: a new disk fails: " + err.Error())
+	}
+	return disk
 }
 
 // join makes a process, whose service is assembled unless there is no store yet, a member.

@@ -29,6 +29,7 @@ type node struct {
 	paused   bool          // its process stands still
 	joins    bool          // it is none of those with which the cluster began
 	again    bool          // its process has ended since a copy of another's store is here, and is to begin again
+	toLeave  bool          // somebody was asked to remove it, whatever became of that
 	removed  bool          // it is no member any more, and knows it
 	diskLost bool          // its disk is, so that it can never be a member again
 }

@@ -146,6 +146,9 @@ func (p *process) closeAll() error {
 		all = append(all, p.coming.Close())
 	}
 	if p.member != nil {
+		if p.service != nil { // as the loop of a member ends: what waits would be committed by this one alone, else
+			p.service.Engine().Follow()
+		}
 		all = append(all, p.member.Close())
 	}
 	if p.service != nil {

@@ -260,3 +260,44 @@ func TestInstallRefuses(t *testing.T) {
 		t.Error("a checkpoint ends before its end")
 	}
 }
+
+// TestCopySyncFails: a file of a checkpoint whose sync has failed comes again: another sync would succeed, and the file
+// need not be on the disk.
+func TestCopySyncFails(t *testing.T) {
+	r := newRig(t)
+	disk := r.empty()
+	ok(t, disk.MkdirAll("/srv", 0o755))
+	root, err := disk.OpenDir("/")
+	ok(t, err)
+	ok(t, errors.Join(root.Sync(), root.Close()))
+	fault, err := simdisk.ParseFault("sync-error file=sstable nth=1")
+	ok(t, err)
+	ok(t, disk.Arm(fault))
+	take := func(disk *simdisk.Disk) error {
+		in, err := node.Begin(disk, incoming, r.list)
+		for err == nil {
+			path, offset, more := in.Next()
+			if !more {
+				_, err = in.Finish(r.c.env(&member{disk: disk}))
+				return err
+			}
+			data, readErr := node.ReadStretch(r.from.disk, r.dir, path, offset, 16<<10)
+			ok(t, readErr)
+			err = in.Put(data)
+		}
+		return err
+	}
+	if err := take(disk); err == nil {
+		t.Fatal("no sync has failed")
+	}
+	ok(t, take(disk))
+	disk = disk.Crash(simdisk.CrashOptions{Mode: simdisk.DropAll})
+	in, err := node.Begin(disk, incoming, r.list)
+	ok(t, err)
+	if _, _, more := in.Next(); more {
+		t.Error("what was verified is gone with the power")
+	}
+	if _, err := in.Finish(r.c.env(&member{disk: disk})); err != nil {
+		t.Error("what was verified is not on the disk: ", err)
+	}
+}

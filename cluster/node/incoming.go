@@ -178,10 +178,16 @@ func (in *Incoming) Put(data []byte) error {
 	return in.next()
 }
 
+// close closes the file that is coming. When its sync fails, what that did cannot be known, and another one would say
+// nothing: the file comes again.
 func (in *Incoming) close() error {
 	f := in.file
 	in.file = nil
-	return errors.Join(f.Sync(), f.Close())
+	err := errors.Join(f.Sync(), f.Close())
+	if err != nil {
+		err = errors.Join(err, in.fs.Remove(in.fs.PathJoin(in.dir, in.list.Files[in.at].Path)))
+	}
+	return err
 }
 
 // Close ends taking in. What has come stays, for the next Begin.

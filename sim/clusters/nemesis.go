@@ -34,10 +34,11 @@ var (
 		"sync-error file=manifest", "write-error file=manifest", "create-error file=wal", "dirsync-error", "rename-error", "write-error file=witness")
 )
 
-// insides are operations inside of which a node can be made to lose power.
+// insides are operations inside of which a node can be made to lose power. Each is of one class of files: while tables are
+// written and logs begun, which of several files comes first is not the same in two runs.
 var insides = []string{
 	"crash file=wal op=write", "crash file=wal op=sync", "crash file=wal op=sync", "crash file=witness op=write", "crash file=sstable op=write",
-	"crash file=manifest op=sync", "crash file=wal op=create", "crash file=dir op=dirsync", "crash op=write", "crash op=sync",
+	"crash file=manifest op=sync", "crash file=wal op=create", "crash file=dir op=dirsync", "crash file=manifest op=write", "crash file=sstable op=sync",
 }
 
 // planned is what is to go wrong once so many requests were made.

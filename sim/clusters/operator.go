@@ -177,8 +177,8 @@ func (d *driver) soNow(nodes []sim.NodeView, s *step.Step) bool {
 
 // insidesOfCopies are operations inside of which who fetches a copy, or begins again on one, can be made to lose power.
 var insidesOfCopies = slices.Concat(insides, []string{
-	"crash op=rename", "crash op=rename when=after", "crash file=other op=write", "crash file=other op=sync", "crash file=sstable op=create", "crash file=sstable op=sync",
-	"crash file=dir op=dirsync when=after", "crash op=mkdir", "crash file=identity op=rename",
+	"crash file=witness op=rename", "crash file=witness op=rename when=after", "crash file=other op=write", "crash file=other op=sync", "crash file=sstable op=create",
+	"crash file=sstable op=sync", "crash file=dir op=dirsync when=after", "crash file=identity op=rename", "crash file=identity op=rename when=after",
 })
 
 // disturbsCopy has something go wrong for a node to which a copy is on its way.

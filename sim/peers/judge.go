@@ -34,7 +34,6 @@ type Judge struct {
 	applied   map[uint64]uint64   // the last entry that any node had applied in a term
 	members   map[uint64]string   // as of an entry
 	changes   map[uint64]uint64   // the last entry with a change of members that the leader of a term sent
-	removed   map[int]bool        // by node
 	told      map[string]bool
 }
 
@@ -84,7 +83,7 @@ const MostNodes = 9
 func NewJudge(nodes int, violate func(invariant, check, sentence string)) *Judge {
 	j := &Judge{
 		Violate: violate, nodes: make([]judged, MostNodes), planners: make(map[uint64]int), firsts: make(map[uint64]uint64), hashes: make(map[uint64][32]byte),
-		published: make(map[uint64]uint64), applied: make(map[uint64]uint64), members: make(map[uint64]string), changes: make(map[uint64]uint64), removed: make(map[int]bool), told: make(map[string]bool),
+		published: make(map[uint64]uint64), applied: make(map[uint64]uint64), members: make(map[uint64]string), changes: make(map[uint64]uint64), told: make(map[string]bool),
 	}
 	var first voters
 	for id := range uint64(nodes) {

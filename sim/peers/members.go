@@ -21,7 +21,6 @@ func (j *Judge) seeMembers(n *judged) {
 		j.broken("R7", "members-differ", "as of entry %d the voters, the learners and who was removed are %s on n%d, and %s elsewhere", s.Applied, text, s.Node, j.members[s.Applied])
 	}
 	for _, id := range s.Removed {
-		j.removed[int(id)] = true
 		if slices.Contains(s.Voters, id) || slices.Contains(s.Learners, id) {
 			j.broken("R7", "id-used-again", "n%d was removed, and is a member again on n%d", id, s.Node)
 		}
@@ -65,6 +64,3 @@ func (j *Judge) Fetches(node, from int) {
 		j.broken("R8", "needless-copy", "n%d has entry %d and fetches a copy of the store of n%d, whose log began at entry %d", node, n.Committed, from, first)
 	}
 }
-
-// Removed reports whether any node has known that one was removed.
-func (j *Judge) Removed(node int) bool { return j.removed[node] }

@@ -124,9 +124,13 @@ func copied() []Bug {
 		{
 			Name: "copy-not-synced", Guarantee: "G1", About: "the files of a copy are not synced before the log says that they are the store",
 			Edits: []Edit{
-				{"cluster/node/incoming.go", "	return errors.Join(f.Sync(), f.Close())\n", "	return f.Close()\n"},
+				{"cluster/node/incoming.go", "	err := errors.Join(f.Sync(), f.Close())\n", "	err := f.Close()\n"},
 				{"cluster/node/incoming.go", "		if err := syncPath(in.fs, path); err != nil {\n			return nil, err\n		}\n", ""},
 			},
+		},
+		{
+			Name: "copy-synced-again", Guarantee: "G1", About: "a file of a copy whose sync has failed is kept, and synced again when the rest has come",
+			Edits: []Edit{{"cluster/node/incoming.go", "		err = errors.Join(err, in.fs.Remove(in.fs.PathJoin(in.dir, in.list.Files[in.at].Path)))\n", "		_ = in.at\n"}},
 		},
 		{
 			Name: "copy-not-put-in-place", Guarantee: "G1", About: "a copy of which the log says that it is to be put in the place of the store is thrown away when the process begins again",
