@@ -125,7 +125,8 @@ func TestMemoryOfAllAtOnce(t *testing.T) {
 	conns, watches := soakSize(t, "STATEHOUSE_SOAK_CONNECTIONS", 500), soakSize(t, "STATEHOUSE_SOAK_WATCHES", 100)
 	writers, lasting := soakSize(t, "STATEHOUSE_SOAK_WRITERS", 32), time.Duration(soakSize(t, "STATEHOUSE_SOAK_SECONDS", 5))*time.Second
 	d := start(t, filepath.Join(t.TempDir(), "data"), fmt.Sprint("--memory-limit-mb=", limitMB), "--disk-reserve-mb=1", "--fsync-on-commit=false")
-	ctx, stop := context.WithTimeout(context.Background(), lasting)
+	ctx, stop := context.WithCancel(context.Background()) // not a deadline, which the daemon would be told and keep
+	defer time.AfterFunc(lasting, stop).Stop()
 	defer stop()
 	c := &crowd{t: t, d: d, ctx: ctx, refused: map[string]int{}}
 	var events atomic.Int64
