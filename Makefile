@@ -27,9 +27,9 @@ run: build
 	./bin/statehoused --data-dir data
 
 # The simulator computes, the SDKs wait more than they compute: they go side by side, and each shows what it
-# printed when it has ended.
-test: check race
-	$(MAKE) --no-print-directory -j2 -Otarget sim python typescript ui
+# printed when it has ended. (-o: what was just built is not built again, for the longest would begin last.)
+test: check race build
+	$(MAKE) --no-print-directory -j2 -Otarget -o build sim python typescript ui
 	$(MAKE) --no-print-directory vuln
 
 # Three daemons on loopback that keep one store in data/cluster, until Ctrl-C. Experimental: docs/CLUSTER.md.
