@@ -38,8 +38,9 @@ type stateReader interface {
 	// goneThen looks at an agent's keys under a prefix after one, at most some rows, for one of which the value
 	// that it had after a commit has gone; last is where to go on, "" if that was all.
 	goneThen(a AgentName, prefix, after string, ts CommitTS, most int) (key, last string, looked int, err error)
-	// then is a record as it was after a commit.
-	then(name RecordName, ts CommitTS) (Record, error)
+	// nowAndThen is a record as the store has it, and as it was after a commit. Of many keys of an agent in their
+	// order it costs little.
+	nowAndThen(name RecordName, ts CommitTS) (now, then seen, err error)
 	// lastKey returns the last key of an agent up to one that was ever written and begins with a
 	// prefix; "" if there is none.
 	lastKey(a AgentName, prefix, upTo string) (string, error)

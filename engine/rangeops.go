@@ -243,24 +243,25 @@ func (v *evaluation) changedSince(op *askedOp, ts CommitTS) (keys []string, tooM
 	return slices.Compact(keys), nil, nil
 }
 
-// restored is what a key becomes by a restore to a commit; nil: it is as it was then.
+// restored is what a key becomes by a restore to a commit; nil: it is as it was then. The store has all that is
+// planned of the agent.
 func (v *evaluation) restored(name RecordName, ts CommitTS) (*partOp, error) {
-	then, err := v.pl.state.then(name, ts)
+	now, then, err := v.pl.state.nowAndThen(name, ts)
 	if err != nil {
 		return nil, err
 	}
-	now, err := v.record(name, string(recordPrefix(name)))
+	if own := v.find(name.AgentName(), string(recordPrefix(name))); own != nil {
+		now = seen{exists: !own.tombstone, value: own.value, gone: own.gone}
+	}
 	switch {
-	case err != nil:
-		return nil, err
-	case then.Exists && (then.Erased || then.Pruned):
+	case then.exists && then.gone != 0:
 		return nil, goneSince(name)
-	case !then.Exists && now.exists:
+	case !then.exists && now.exists:
 		change := &partOp{}
 		change.key, change.tombstone = name.Key, true
 		return change, nil
-	case then.Exists && (!now.exists || now.gone != 0 || string(now.value) != string(then.Value)):
-		change := &partOp{value: then.Value}
+	case then.exists && (!now.exists || now.gone != 0 || string(now.value) != string(then.value)):
+		change := &partOp{value: then.value}
 		change.key = name.Key
 		return change, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"statehouse.dev/statehouse/engine"
@@ -46,6 +47,29 @@ func TestDeleteAndRestoreMany(t *testing.T) {
 	p.fork(t, "f", "c", "a", engine.At{})
 	if r = p.transact(t, "6", nil, onRange("c", "", engine.RestoreTo{At: atTS(2)})); r.Results[0].Keys != 2 {
 		t.Errorf("restored %+v", r)
+	}
+	p.verified(t, d)
+}
+
+// TestRestoreManyAtOnce: restores of several agents in one request, each to a commit of its own and after what operations
+// before them did, know what each agent had.
+func TestRestoreManyAtOnce(t *testing.T) {
+	d, clock := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1}), &rigClock{}
+	p := openOn(t, d, clock)
+	p.transact(t, "1", nil, put("a", "k", 1), put("b", "k", 2), put("a", "same", 3))
+	p.transact(t, "2", nil, put("a", "k", 4), put("b", "k", 5), put("b", "later", 6))
+	p.transact(t, "3", nil, put("b", "k", 7), remove("a", "k"))
+	r := p.transact(t, "4", nil,
+		put("a", "same", 8), put("a", "new", 9), // both as they were again, which is a version of the one and no record of the other
+		onRange("a", "", engine.RestoreTo{At: atTS(1)}), onRange("b", "", engine.RestoreTo{At: atTS(2)}), onRange("a", "k", engine.RestoreTo{At: atTS(2)}))
+	if got := []uint64{r.Results[2].Keys, r.Results[3].Keys, r.Results[4].Keys}; !slices.Equal(got, []uint64{3, 1, 1}) {
+		t.Errorf("restored %d", got)
+	}
+	for n, want := range map[engine.RecordName]int{name("a", "k"): 4, name("a", "same"): 3, name("a", "new"): 0, name("b", "k"): 5, name("b", "later"): 6} {
+		rec, err := p.at(t).Get(n)
+		if err != nil || rec.Exists != (want != 0) || rec.Exists && string(rec.Value) != string(put(n.Agent, n.Key, want).Value) {
+			t.Errorf("%v is %s, %v", n, rec.Value, err)
+		}
 	}
 	p.verified(t, d)
 }

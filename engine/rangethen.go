@@ -55,6 +55,55 @@ func newestThen(rows *rowIter, prefix []byte, at Version, ts CommitTS) (*recordR
 	return &row, nil
 }
 
+// nowAndThen must not be asked for what is below the floor.
+func (s *stepState) nowAndThen(name RecordName, ts CommitTS) (now, then seen, err error) {
+	rows, err := s.rowsOf(name.AgentName())
+	if err != nil {
+		return now, then, err
+	}
+	prefix := recordPrefix(name)
+	if rows.seek(prefix) && bytes.HasPrefix(rows.key(), prefix) {
+		if at, row, ok := recordAt(rows); ok {
+			now = seenIn(&row)
+			switch {
+			case !s.r.forks.begun(name.AgentName(), ts): // it inherited since what is older than ts
+			case row.commitTS <= ts:
+				then = now
+			default:
+				if old, _ := newestThen(rows, prefix, at, ts); old != nil { // its error is that of rows
+					then = seenIn(old)
+				}
+			}
+		}
+	}
+	if rows.err != nil {
+		return seen{}, seen{}, s.endStep()
+	}
+	return now, then, nil
+}
+
+// seenIn is what a row says of a record; its value is a copy.
+func seenIn(row *recordRow) seen {
+	return seen{exists: !row.tombstone, value: bytes.Clone(row.value), gone: row.gone}
+}
+
+// rowsOf are the rows of an agent's records, until the step ends or those of another agent are asked for.
+func (s *stepState) rowsOf(a AgentName) (rows *rowIter, err error) {
+	if s.then != nil && s.thenOf == a {
+		return s.then, nil
+	}
+	if s.then != nil {
+		err = s.then.close()
+		s.then = nil
+	}
+	if err == nil {
+		base := agentPrefix(recordTag, a)
+		s.then, err = s.r.recordRows(a, base, successor(base))
+		s.thenOf = a
+	}
+	return s.then, err
+}
+
 // olderThan moves i from a version of a key that is of after a commit to the newest one that is not, or to
 // the next key if there is none. Versions are dense, but that the oldest may be gone.
 func (i *rowIter) olderThan(prefix []byte, high Version, ts CommitTS) (ok bool) {

@@ -233,14 +233,17 @@ type dbState struct{ r *store }
 var _ stateReader = (*stepState)(nil)
 
 // stepState is dbState for the writer, which plans a step while nothing is applied: all look-ups
-// of keys share an iterator, since opening one costs more than what it is asked. The step
-// ends it.
+// of keys share an iterator, since opening one costs more than what it is asked, and so do those of what an
+// agent had before. The step ends them.
 type stepState struct {
 	dbState
 	e    *Engine
 	hot  *hotRecords
 	rows *rowIter // nil: none is open
+	then *rowIter // those of an agent, whose name is thenOf; nil: none is open
 	key  []byte
+
+	thenOf AgentName
 }
 
 func (s *stepState) recordHead(prefix string) (keyHead, error) {
@@ -309,12 +312,13 @@ func (s *stepState) value(prefix string, v Version) ([]byte, gone, error) {
 	return row.value, row.gone, nil // of a copy
 }
 
-func (s *stepState) endStep() error {
-	if s.rows == nil {
-		return nil
+func (s *stepState) endStep() (err error) {
+	for _, rows := range []**rowIter{&s.rows, &s.then} {
+		if *rows != nil {
+			err = firstError(err, (*rows).close())
+			*rows = nil
+		}
 	}
-	err := s.rows.close()
-	s.rows = nil
 	return err
 }
 
@@ -379,11 +383,6 @@ func (s dbState) agentHeadAt(a AgentName, ts CommitTS) (agentHead, error) {
 func (s dbState) forks() *forks               { return &s.r.forks }
 func (s dbState) acts() *rangeActs            { return &s.r.acts }
 func (s dbState) cached(prefix string) string { return s.r.cached(prefix) }
-
-// then must not be asked for what is below the floor.
-func (s *stepState) then(name RecordName, ts CommitTS) (Record, error) {
-	return Snapshot{e: s.e, ts: ts}.get(name, recordPrefix(name))
-}
 
 func (s dbState) existing(a AgentName, prefix string, visit func(key string) bool) error {
 	return s.keys(a, prefix, func(key string, exists bool) bool { return !exists || visit(key) })
