@@ -69,9 +69,9 @@ func (s *stepState) nowAndThen(name RecordName, ts CommitTS) (now, then seen, er
 			case !s.r.forks.begun(name.AgentName(), ts): // it inherited since what is older than ts
 			case row.commitTS <= ts:
 				then = now
-			default:
-				if old, _ := newestThen(rows, prefix, at, ts); old != nil { // its error is that of rows
-					then = seenIn(old)
+			case rows.olderThan(prefix, at, ts) && bytes.HasPrefix(rows.key(), prefix):
+				if _, row, ok = recordAt(rows); ok {
+					then = seenIn(&row)
 				}
 			}
 		}
