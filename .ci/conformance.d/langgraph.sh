@@ -3,8 +3,8 @@
 # memory, SQLite, and PostgreSQL if its programs are here. Two workers that run one thread, 1,000
 # times. And the store, by the behaviour of PostgreSQL's.
 #
-# The suite of PyPI has no tests of delta channels yet; $LANGGRAPH_SUITE may name a directory with
-# a later one, libs/checkpoint-conformance of LangGraph's repository.
+# The suite of PyPI has no tests of delta channels yet; those of LangGraph's repository are in delta_channels.
+# $LANGGRAPH_SUITE may name a directory with a later suite, libs/checkpoint-conformance of that repository.
 set -euo pipefail
 here=.ci/conformance.d
 venv=$CONFORMANCE_CACHE/langgraph

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import json
 import os
 import subprocess
@@ -18,8 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import langgraph.checkpoint.conformance as suite
-from langgraph.checkpoint.base import create_checkpoint, empty_checkpoint
+import langgraph.checkpoint.conformance.spec as spec
+from langgraph.checkpoint.base import BaseCheckpointSaver, create_checkpoint, empty_checkpoint
 from langgraph.checkpoint.conformance import checkpointer_test, validate
+from langgraph.checkpoint.conformance.report import CapabilityResult
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
 ROUNDS = 1000
 WORK = Path(os.environ["CONFORMANCE_DIR"])
 POSTGRES = os.environ.get("POSTGRES")
+#: A capability, its method, and the tests of it that releases of the suite do not have yet.
+DELTA, DELTA_METHOD = "delta_channel_history", "aget_delta_channel_history"
+DELTA_TESTS, DELTA_COMMIT = Path(__file__).parent / "delta_channels", "f09cfe8"
 
 
 @contextlib.asynccontextmanager
@@ -89,12 +95,25 @@ def version() -> str:
     own = metadata.version("langgraph-checkpoint-conformance")
     checkout = os.environ.get("LANGGRAPH_SUITE")
     if not checkout:
-        return own
+        return f"{own}, delta channels of the repository at {DELTA_COMMIT}"
     if checkout not in str(suite.__file__):
         raise SystemExit(f"LANGGRAPH_SUITE is {checkout}, but the suite is {suite.__file__}")
     git = ["git", "-C", checkout, "rev-parse", "--short=7", "HEAD"]
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     return f"{own}, of the repository {f'at {commit}' if commit else ''}".strip()
+
+
+async def delta_channels(make: Callable[[], Any]) -> Any:
+    """What the suite says of delta channels, by the tests that lie beside this file."""
+    if DELTA_TESTS not in map(Path, spec.__path__):
+        spec.__path__.append(str(DELTA_TESTS))
+    tests = importlib.import_module(f"{spec.__name__}.test_{DELTA}")
+    async with make() as saver:
+        base = getattr(BaseCheckpointSaver, DELTA_METHOD)
+        if getattr(type(saver), DELTA_METHOD) is base:
+            return CapabilityResult(detected=False, passed=None)
+        passed, failed, failures = await tests.run_delta_channel_history_tests(saver)
+    return CapabilityResult(True, not failed, passed, failed, failures=failures)
 
 
 async def put_to_the_suite(what: str, store: str, make: Callable[[], Any]) -> dict[str, Any]:
@@ -105,6 +124,8 @@ async def put_to_the_suite(what: str, store: str, make: Callable[[], Any]) -> di
 
     report = await validate(made)
     results = report.results
+    if DELTA not in results:
+        results[DELTA] = await delta_channels(make)
     missing = [name for name, result in results.items() if not result.detected]
     failures = [failure[:200] for result in results.values() for failure in result.failures or ()]
     passed = sum(result.tests_passed or 0 for result in results.values())

@@ -4,11 +4,11 @@
  * The rules are those of the Go client, `client/call.go`, and of the Python SDK.
  */
 
-import { randomFillSync } from "node:crypto";
 import { debuglog } from "node:util";
 import * as check from "./check.js";
 import { Deadline, sleep } from "./deadline.js";
 import * as errors from "./errors.js";
+import { concluded, isPassing, mayBeApplied } from "./outcomes.js";
 import {
   Aborted,
   type Answer,
@@ -42,39 +42,6 @@ export interface CallOptions {
   signal?: AbortSignal;
   /** In place of the client's: for the call with all its tries. */
   timeoutMs?: number;
-}
-
-/**
- * Refusals that are about the transaction itself: after one of them no earlier try can have been
- * applied. Other refusals (a limit, a token, a corrupt disk) say nothing of earlier tries.
- */
-const DECIDES = [
-  errors.InvalidArgument,
-  errors.TransactionNotFound,
-  errors.TransactionExpired,
-  errors.TransactionAborted,
-  errors.TransactionIDReused,
-  errors.ConflictError,
-  errors.LeaseHeld,
-  errors.LeaseLost,
-  errors.EvaluationFailed,
-] as const;
-
-/**
- * Those that do not hold for ever, so that a late duplicate could still be applied: a key that is not at
- * the expected version may come back to it, a lease may be released, what is there may become a number,
- * and what comes late itself is refused for its own lateness alone.
- */
-const PASSES = [
-  errors.PreconditionFailed,
-  errors.TransactionExpired,
-  errors.LeaseHeld,
-  errors.EvaluationFailed,
-] as const;
-
-/** Reports whether no earlier try of a commit can have been applied after this refusal. */
-export function decides(failed: unknown): boolean {
-  return DECIDES.some((kind) => failed instanceof kind);
 }
 
 /** Makes calls to a daemon under a client's options. */
@@ -232,7 +199,9 @@ export class Caller {
           failed = over;
         }
       }
-      throw concluded(request.txnId, failed, doubt);
+      const conclusion = concluded(request.txnId, failed, doubt);
+      if (conclusion instanceof errors.OutcomeUnknown) log("%s", conclusion.reason);
+      throw conclusion;
     }
   }
 
@@ -278,44 +247,9 @@ export class Caller {
   }
 }
 
-/** Makes the error that a commit ends with. */
-function concluded(txnId: string, failed: unknown, doubt: boolean): unknown {
-  const known = failed instanceof errors.StatehouseError;
-  const cause = failed instanceof Aborted ? failed.reason : failed;
-  if (doubt && !decides(failed)) {
-    const why = known ? failed.reason : "it was given up while it was under way";
-    const unknown = new errors.OutcomeUnknown(
-      `the outcome of transaction ${txnId} is unknown: ${why}`,
-      { answered: known && failed.answered, sent: true, cause },
-    );
-    unknown.txnId = txnId;
-    log("%s", unknown.reason);
-    return unknown;
-  }
-  if (known) failed.maybeApplied = doubt && PASSES.some((kind) => failed instanceof kind);
-  return cause;
-}
-
 /** Reports whether there is time to come back when the daemon wants to be asked again. */
 function hasRoom(deadline: Deadline, failed: errors.StatehouseError): boolean {
   return failed.retryAfterMs === undefined || failed.retryAfterMs < deadline.left();
-}
-
-function mayBeApplied(failed: unknown): boolean {
-  if (failed instanceof Aborted) return failed.sent;
-  if (!(failed instanceof errors.StatehouseError)) return false;
-  return failed instanceof errors.OutcomeUnknown || (failed.sent && !failed.answered);
-}
-
-/**
- * Reports whether the same request may succeed later. What to do at a limit is for the caller to decide,
- * unless it is one of load, or an earlier try is in doubt.
- */
-function isPassing(failed: unknown, doubt: boolean): failed is errors.StatehouseError {
-  if (failed instanceof errors.ConnectionError || failed instanceof errors.OutcomeUnknown) {
-    return !failed.lasting;
-  }
-  return failed instanceof errors.ResourceExhausted && (doubt || failed.retryAfterMs !== undefined);
 }
 
 /**
@@ -353,25 +287,4 @@ function gaveUp(
   );
   log("%s: %s", what, error.reason);
   return error;
-}
-
-/**
- * Makes a UUID of version 7 (RFC 9562): the time in milliseconds, then randomness.
- *
- * The daemon decides by the time whether it still keeps the outcome of an id, so the clock should be
- * right to the day.
- */
-export function newTxnId(): string {
-  const bytes = randomFillSync(Buffer.alloc(16));
-  bytes.writeUIntBE(Date.now(), 0, 6);
-  bytes[6] = 0x70 | ((bytes[6] as number) & 0x0f);
-  bytes[8] = 0x80 | ((bytes[8] as number) & 0x3f);
-  const hex = bytes.toString("hex");
-  return [
-    hex.slice(0, 8),
-    hex.slice(8, 12),
-    hex.slice(12, 16),
-    hex.slice(16, 20),
-    hex.slice(20),
-  ].join("-");
 }

@@ -2,17 +2,18 @@
 
 import { create } from "@bufbuild/protobuf";
 import type { Named } from "./answers.js";
-import { Caller, type CallOptions, type Options } from "./calls.js";
+import { BEHAVIOUR, type BehaviourOptions, behaviourOf } from "./behaviour.js";
+import { Caller, type CallOptions } from "./calls.js";
 import * as check from "./check.js";
 import { type Claim, type ClaimOptions, claim } from "./claims.js";
 import { DaemonReader } from "./daemon.js";
 import { type EndpointOptions, endpoints, setting } from "./endpoint.js";
 import { broken, UsageError } from "./errors.js";
+import { outcome, split } from "./evaluated.js";
 import { beginHeld, type HeldTransaction } from "./held.js";
-import { fromJson, type JsonObject } from "./json.js";
+import type { JsonObject } from "./json.js";
 import { acquire, type Lease } from "./leases.js";
 import { Members } from "./members.js";
-import { content, DEFAULT_CONTENT_TYPE } from "./messages.js";
 import type { LeaseOptions } from "./obtaining.js";
 import {
   type AnyOperation,
@@ -28,25 +29,10 @@ import { moment, type Point } from "./times.js";
 import { type Connection, Transport } from "./transport.js";
 import { begin, run, type Transaction, TXN, type TxnOptions } from "./txn.js";
 import type { AnyValue, Commit, RecordName, StateRecord, TxnOutcome } from "./types.js";
-import { COMMIT, type CommitOptions, commitOf, outcomeOf } from "./writes.js";
-
-/** How a client behaves. */
-export interface BehaviourOptions {
-  /** In which what is named without one is; by default `STATEHOUSE_NAMESPACE`, else `"default"`. */
-  namespace?: string;
-  /** For a call with all its tries; by default 30,000. `Infinity`: no bound. */
-  timeoutMs?: number;
-  /** For one try; by default 10,000. */
-  attemptTimeoutMs?: number;
-  /** Do not wait for a daemon that does not listen. */
-  failFast?: boolean;
-  /** How many items a page of a list has; by default 1,000. */
-  pageSize?: number;
-}
+import { type CommitOptions, commitOf, outcomeOf } from "./writes.js";
 
 export type ClientOptions = EndpointOptions & BehaviourOptions;
 
-const BEHAVIOUR = ["namespace", "timeoutMs", "attemptTimeoutMs", "failFast", "pageSize"];
 const ENDPOINT = [
   "address",
   "addresses",
@@ -61,17 +47,6 @@ const ENDPOINT = [
 
 /** Refreshed in one request. */
 const REFRESHED = 1000;
-
-/** Splits the options of an operation from those of its commit. */
-function split<T extends object>(options: (T & CommitOptions) | undefined): [T, CommitOptions] {
-  check.options(options, ...Object.keys(options ?? {}));
-  const of: { [name: string]: unknown } = {};
-  const commit: { [name: string]: unknown } = {};
-  for (const [name, value] of Object.entries(options ?? {})) {
-    (COMMIT.includes(name) ? commit : of)[name] = value;
-  }
-  return [of as T, commit];
-}
 
 type InNamespace = { namespace?: string };
 
@@ -198,7 +173,7 @@ export class Statehouse extends DaemonReader {
     const [of, commit] = split<ContentOptions>(options);
     const write = op.putIfAbsent(agentId, key, value, of);
     const done = await this.transact([write], commit);
-    if (!done.results[0]?.existed) return { record: this.#outcome(done, write), created: true };
+    if (!done.results[0]?.existed) return { record: outcome(done, write), created: true };
     const within = of.namespace === undefined ? {} : { namespace: of.namespace };
     const found = await this.getStateAtVersion<V>(agentId, key, done.version, {
       ...within,
@@ -331,58 +306,9 @@ export class Statehouse extends DaemonReader {
 
   /** Commits one operation, and returns the record that came of it. */
   async #one(operation: AnyOperation, options: CommitOptions): Promise<StateRecord> {
-    return this.#outcome(await this.transact([operation], options), operation);
-  }
-
-  /** Makes the record that came of an operation. What was written is as it was given. */
-  #outcome(commit: Commit, operation: AnyOperation): StateRecord {
-    const [result] = commit.results;
-    const [version] = commit.versions;
-    if (!result || !version || !commit.timestamp) {
-      throw broken("no result of an operation that is evaluated");
-    }
-    let { value, contentType } = result;
-    if (operation.type === "append" || operation.type === "write") {
-      const fields = content(operation.value, operation.contentType);
-      const bytes = "valueBytes" in fields;
-      value = bytes ? fields.valueBytes : fromJson(fields.valueJson);
-      contentType = bytes ? fields.contentType || DEFAULT_CONTENT_TYPE : "";
-    }
-    return {
-      key: version.key,
-      value,
-      version: version.version,
-      commitTs: commit.commitTs,
-      timestamp: commit.timestamp,
-      agentId: version.agentId,
-      namespace: version.namespace,
-      readTs: 0n,
-      erased: false,
-      pruned: false,
-      contentType,
-      expiresAt: undefined,
-      dueAt: undefined,
-      metadata: undefined,
-    };
+    return outcome(await this.transact([operation], options), operation);
   }
 }
 
 /** The renewals of a connection's leases, which all clients on it share. */
 const shared = new WeakMap<Connection, Renewals>();
-
-function behaviourOf(given: BehaviourOptions, now: Options): Options {
-  const ms = (field: "timeoutMs" | "attemptTimeoutMs") => {
-    const value = given[field];
-    if (value === undefined) return now[field];
-    return value === Number.POSITIVE_INFINITY ? value : check.milliseconds(field, value);
-  };
-  const pageSize = given.pageSize === undefined ? now.pageSize : check.limit(given.pageSize);
-  if (pageSize < 1) throw check.refused("pageSize", "pageSize must be 1 or more");
-  return {
-    namespace: given.namespace === undefined ? now.namespace : check.namespace(given.namespace),
-    timeoutMs: ms("timeoutMs"),
-    attemptTimeoutMs: ms("attemptTimeoutMs"),
-    failFast: given.failFast === undefined ? now.failFast : check.flag("failFast", given.failFast),
-    pageSize,
-  };
-}

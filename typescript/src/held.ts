@@ -7,11 +7,12 @@
 
 import { create } from "@bufbuild/protobuf";
 import { committed } from "./answers.js";
-import { type Caller, type CallOptions, decides } from "./calls.js";
+import type { Caller, CallOptions } from "./calls.js";
 import * as check from "./check.js";
 import * as errors from "./errors.js";
 import { conditions, content } from "./messages.js";
 import type { Expecting, Precondition, Writable } from "./operations.js";
+import { decides } from "./outcomes.js";
 import * as pb from "./proto/statehouse/v1/statehouse_pb.js";
 import { Reader, type ReadOptions } from "./reads.js";
 import type { Answer, Request } from "./transport.js";

@@ -4,10 +4,11 @@
  * @packageDocumentation
  */
 
-export { type CallOptions, newTxnId } from "./calls.js";
+export type { BehaviourOptions } from "./behaviour.js";
+export type { CallOptions } from "./calls.js";
 export type { Integer } from "./check.js";
 export type { Claim, ClaimOptions } from "./claims.js";
-export { type BehaviourOptions, type ClientOptions, Statehouse } from "./client.js";
+export { type ClientOptions, Statehouse } from "./client.js";
 export type { LookOptions } from "./daemon.js";
 export type { EndpointOptions } from "./endpoint.js";
 export {
@@ -68,6 +69,7 @@ export {
 export type { KeysOptions, ListOptions, ReadOptions } from "./reads.js";
 export type { Point } from "./times.js";
 export type { Pending, Transaction, TxnOptions } from "./txn.js";
+export { newTxnId } from "./txnids.js";
 export type * from "./types.js";
 export { VERSION } from "./version.js";
 export type { CommitOptions, LeaseLike } from "./writes.js";

@@ -6,12 +6,13 @@
 import { hostname } from "node:os";
 import { debuglog } from "node:util";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { type Caller, newTxnId } from "./calls.js";
+import type { Caller } from "./calls.js";
 import * as check from "./check.js";
 import * as errors from "./errors.js";
 import { watchFeed } from "./feeds.js";
 import { type AnyOperation, op } from "./operations.js";
 import * as pb from "./proto/statehouse/v1/statehouse_pb.js";
+import { newTxnId } from "./txnids.js";
 import type { Operation, OperationResult } from "./types.js";
 import { commitOf } from "./writes.js";
 

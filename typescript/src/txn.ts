@@ -9,7 +9,7 @@
 
 import { create } from "@bufbuild/protobuf";
 import { NATIVE, transacted } from "./answers.js";
-import { type Caller, type CallOptions, decides, newTxnId } from "./calls.js";
+import type { Caller, CallOptions } from "./calls.js";
 import * as check from "./check.js";
 import { Deadline } from "./deadline.js";
 import * as errors from "./errors.js";
@@ -26,7 +26,9 @@ import {
   type Writable,
   type WriteOptions,
 } from "./operations.js";
+import { decides } from "./outcomes.js";
 import * as pb from "./proto/statehouse/v1/statehouse_pb.js";
+import { newTxnId } from "./txnids.js";
 import { TxnReader } from "./txnreads.js";
 import type { Commit, OperationResult } from "./types.js";
 import { type LeaseLike, required, tellLost } from "./writes.js";

@@ -2,12 +2,13 @@
 
 import { create } from "@bufbuild/protobuf";
 import { committed, NATIVE, transacted } from "./answers.js";
-import { type Caller, type CallOptions, newTxnId } from "./calls.js";
+import type { Caller, CallOptions } from "./calls.js";
 import * as check from "./check.js";
 import { broken, LeaseLost } from "./errors.js";
 import { conditions, isEvaluated, operation } from "./messages.js";
 import type { AnyOperation, Precondition } from "./operations.js";
 import * as pb from "./proto/statehouse/v1/statehouse_pb.js";
+import { newTxnId } from "./txnids.js";
 import type { Commit, TxnOutcome, TxnState } from "./types.js";
 
 /** A lease that a commit requires: what `client.lease` gives, or `when.lease(…)`. */

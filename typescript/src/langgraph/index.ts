@@ -15,3 +15,4 @@
 
 export { ThreadConflict } from "./owning.js";
 export { type SaverOptions, StatehouseSaver } from "./saver.js";
+export type { PruneStrategy } from "./upkeep.js";

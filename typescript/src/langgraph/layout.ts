@@ -51,6 +51,11 @@ export class Thread {
     return `c/${this.#quoted}/`;
   }
 
+  /** What the keys of its channels' values begin with. */
+  get values(): string {
+    return `v/${this.#quoted}/`;
+  }
+
   /** The key of a checkpoint. */
   checkpoint(number: number): string {
     return this.checkpoints + String(number).padStart(10, "0");
@@ -63,7 +68,7 @@ export class Thread {
 
   /** The key of a channel's value. */
   value(channel: string, version: number | string): string {
-    return `v/${this.#quoted}/${quoted(channel)}/${version}`;
+    return `${this.values}${quoted(channel)}/${version}`;
   }
 
   /** What the keys of the writes to a checkpoint begin with. */
@@ -121,7 +126,10 @@ export interface Saved {
   readonly readTs: bigint;
 }
 
-/** Reports whether a checkpoint is there, and not what the Python SDK leaves of one that it deleted. */
+/** What is left of a checkpoint that was deleted before others. */
+export const DELETED = { deleted: true };
+
+/** Reports whether a checkpoint is there, and not what is left of one. */
 export function isCheckpoint(record: StateRecord<Body>): boolean {
   return "id" in record.value;
 }
@@ -159,6 +167,11 @@ export function writesOf(thread: Thread, checkpointId: string): string[] {
 /** The key of a part of a value. */
 export function partKey(key: string, at: number): string {
   return at === 0 ? key : `${key}~${at}`;
+}
+
+/** The key of the value that a key is, or is a part, of. */
+export function wholeKey(key: string): string {
+  return key.replace(/~\d+$/, "");
 }
 
 /** A value as the serializer writes it, cut into what a record may be. */

@@ -63,7 +63,11 @@ async function* pages(
 }
 
 /** All namespaces of a thread, or of all threads; with a namespace only that. */
-async function threads(reading: Reading, threadId: unknown, namespace: unknown): Promise<Thread[]> {
+export async function threads(
+  reading: Reading,
+  threadId: unknown,
+  namespace: unknown,
+): Promise<Thread[]> {
   const ids =
     threadId === undefined
       ? (await reading.client.listAgents({ prefix: reading.prefix })).map((agent) =>

@@ -15,21 +15,20 @@ import {
 } from "@langchain/langgraph-checkpoint";
 import * as check from "../check.js";
 import { Statehouse } from "../client.js";
-import { PreconditionFailed, ResourceExhausted, UsageError } from "../errors.js";
+import { UsageError } from "../errors.js";
 import type { Lease } from "../leases.js";
-import { op } from "../operations.js";
 import { type ChannelHistory, deltaHistory } from "./history.js";
+import type { Thread } from "./layout.js";
 import { list } from "./listing.js";
 import { Memory } from "./owning.js";
 import { Reading } from "./reading.js";
+import { copyThread, deleteForRuns, deleteThread, type PruneStrategy, prune } from "./upkeep.js";
 import { put, putWrites } from "./writing.js";
 
 /** What the names of threads' agents begin with. */
 const THREADS = "thread/";
 /** Digits of a channel's version. */
 const DIGITS = 10;
-/** Operations of one commit; the daemon takes 5,000 unless it is told otherwise. */
-const OPERATIONS = 4000;
 
 /** How a saver keeps threads. */
 export interface SaverOptions {
@@ -123,39 +122,35 @@ export class StatehouseSaver extends BaseCheckpointSaver {
   }
 
   /** Deletes a thread. Its past stays in the log until retention or an erasure takes it. */
-  override async deleteThread(threadId: string): Promise<void> {
-    const { agent } = this.#reading.thread(threadId, "");
-    this.#reading.memory.forget(agent);
-    try {
-      await this.client.deleteAgent(agent);
-    } catch (refused) {
-      if (!(refused instanceof ResourceExhausted)) throw refused;
-      // More keys than one commit may change.
-      const keys = await this.client.listKeys(agent, { reverse: true });
-      for (let at = 0; at < keys.length; at += OPERATIONS) {
-        const batch = keys.slice(at, at + OPERATIONS);
-        await this.client.transact(batch.map((key) => op.delete(agent, key)));
-      }
-    }
+  override deleteThread(threadId: string): Promise<void> {
+    return deleteThread(this.#reading, this.#reading.thread(threadId, "").agent);
+  }
+
+  /**
+   * Deletes all checkpoints that runs have put, in whatever threads, with the values and writes that no other
+   * checkpoint has. It looks at all checkpoints, and begins again with a thread that goes on meanwhile.
+   */
+  deleteForRuns(runIds: Iterable<string>): Promise<void> {
+    return deleteForRuns(this.#reading, runIds);
+  }
+
+  /**
+   * Deletes what threads no longer need: all but the latest checkpoint of each namespace, and those that its
+   * delta channels are put together from. With `"delete"` the threads are deleted.
+   */
+  prune(threadIds: Iterable<string>, strategy: PruneStrategy = "keep_latest"): Promise<void> {
+    return prune(this.#reading, threadIds, strategy);
   }
 
   /**
    * Begins a thread with all that another one has, at once and however much that is: a fork of its agent.
    * The new id must never have been used.
    */
-  async copyThread(sourceThreadId: string, targetThreadId: string): Promise<void> {
-    const source = this.#reading.thread(sourceThreadId, "").agent;
-    const target = this.#reading.thread(targetThreadId, "").agent;
-    if (!(await this.client.getAgent(source))) return;
-    try {
-      await this.client.fork(source, target);
-    } catch (refused) {
-      if (!(refused instanceof PreconditionFailed)) throw refused;
-      throw new UsageError(
-        `thread ${check.brief(targetThreadId)} exists, or existed: copy to an id that was never used`,
-        { cause: refused },
-      );
-    }
+  copyThread(sourceThreadId: string, targetThreadId: string): Promise<void> {
+    const [source, target] = [sourceThreadId, targetThreadId].map((id) =>
+      this.#reading.thread(id, ""),
+    ) as [Thread, Thread];
+    return copyThread(this.#reading, source, target);
   }
 
   /**

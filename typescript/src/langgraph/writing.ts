@@ -21,7 +21,8 @@ import {
   valueWrites,
 } from "./layout.js";
 import { type Place, placeOf, ThreadConflict } from "./owning.js";
-import { configOf, type Reading, writeIndex } from "./reading.js";
+import { configOf, type Reading } from "./reading.js";
+import { writeIndex } from "./values.js";
 
 /** Bytes of one commit; the daemon takes 3.5 MiB unless it is told otherwise. */
 const BYTES = 2_500_000;
