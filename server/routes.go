@@ -220,12 +220,20 @@ func (s *Service) nameLeader(ss grpc.ServerStream) {
 	}
 }
 
+// whoLeads says where a client is to go with what only the member that leads answers, and no other hands on.
+func (s *Service) whoLeads() string {
+	if leader := s.config.Cluster.Leader(); leader.Address != "" {
+		return "another member leads, at " + leader.Address + ": ask that"
+	}
+	return "no member is known that leads: ask again"
+}
+
 // routedStream lets a stream be answered here, or refuses it: a stream is not forwarded.
 func (s *Service) routedStream(ctx context.Context, method string, req any) error {
 	switch routes[method] {
 	case leads, leadsNow:
 		if !s.config.Cluster.Leader().Here {
-			return wire.Fail(engine.ErrNotLeader, "another member leads: ask it, or again")
+			return wire.Fail(engine.ErrNotLeader, s.whoLeads())
 		}
 	case reads:
 		if s.needsNewest(req) {

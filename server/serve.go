@@ -144,14 +144,24 @@ func (h *host) StopEngine() { h.stopEngine() }
 // accessEvery is how often streams are looked at: one whose key was revoked ends within that.
 const accessEvery = 250 * time.Millisecond
 
+// passWithin is how long it may take to have another member write down who was refused here.
+const passWithin = 2 * time.Second
+
 func (s *Service) watchAccess(ctx context.Context) {
 	tick := time.NewTicker(accessEvery)
 	defer tick.Stop()
+	pass := func(ctx context.Context, all bool) {
+		ctx, cancel := context.WithTimeout(ctx, passWithin)
+		defer cancel()
+		s.passRefusals(ctx, all)
+	}
 	for {
 		select {
 		case <-tick.C:
+			pass(ctx, false)
 			s.Tick()
 		case <-ctx.Done():
+			pass(context.Background(), true)
 			return
 		}
 	}

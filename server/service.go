@@ -166,7 +166,7 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	s.Service = answer.New(e, answer.Config{Tuning: s.config.Tuning, Access: s.access, Reading: s.reading, Following: s.following, Draining: s.draining, Now: s.env.Now, Refusals: &s.refusals, Streams: &s.open})
 	s.gate = gate.Gate{Access: s.access, Engine: e, Note: s.note}
 	if c := config.Cluster; c != nil {
-		s.gate.Newest = c.Confirm
+		s.gate.Newest, s.gate.Record = c.Confirm, s.record
 	}
 	if config.ClientCertificates {
 		s.gate.Subject = conns.Subject

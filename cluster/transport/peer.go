@@ -41,8 +41,9 @@ func laneOf(m *raftpb.Message) Lane {
 
 // What waits for a stream, and what goes in one message of it: as much as there is, up to a size.
 const (
-	queued     = 1024
-	batchBytes = 1 << 20
+	queued      = 1024
+	queuedBytes = 64 << 20 // of entries: as much as raft has under way to one member
+	batchBytes  = 1 << 20
 )
 
 // How long is waited before a stream is tried again, at first and at most.
@@ -79,6 +80,8 @@ type lane struct {
 	clientAddr    string // of this member
 	met           func(clientAddr string)
 	queue         chan *raftpb.Message
+	last          *raftpb.Message // that was queued: only send looks
+	waiting       atomic.Int64    // bytes of entries in the queue
 	up            atomic.Bool
 	sent, dropped atomic.Uint64
 	log           func(event string, attrs ...any)
@@ -152,14 +155,34 @@ func (p *Peer) ClientAddr() string {
 
 func (p *Peer) send(m *raftpb.Message) {
 	l := p.lanes[laneOf(m)]
-	if l.up.Load() {
+	size := entryBytes(m)
+	waiting := l.waiting.Load()
+	if l.up.Load() && !l.again(m) && (waiting == 0 || waiting+size <= queuedBytes) {
+		l.waiting.Add(size)
 		select {
 		case l.queue <- m:
+			l.last = m
 			return
 		default:
+			l.waiting.Add(-size)
 		}
 	}
 	l.dropped.Add(1)
+}
+
+// again reports whether a message says nothing that the last in the queue does not. A member that was stopped for a
+// while answers all heartbeats of that time at once, and raft sends it the same entries for each.
+func (l *lane) again(m *raftpb.Message) bool {
+	is := l.last
+	return is != nil && len(l.queue) > 0 && m.GetType() == raftpb.MsgApp && is.GetType() == raftpb.MsgApp &&
+		is.GetTerm() == m.GetTerm() && is.GetIndex() == m.GetIndex() && (len(is.GetEntries()) > 0 || len(m.GetEntries()) == 0)
+}
+
+func entryBytes(m *raftpb.Message) (sum int64) {
+	for _, e := range m.GetEntries() {
+		sum += int64(len(e.GetData()))
+	}
+	return sum
 }
 
 // run keeps the streams until ctx ends, or the peer is one no more.
@@ -255,7 +278,8 @@ func (l *lane) stream(ctx context.Context) (wasUp bool, err error) {
 func (l *lane) drain() {
 	for {
 		select {
-		case <-l.queue:
+		case m := <-l.queue:
+			l.waiting.Add(-entryBytes(m))
 			l.dropped.Add(1)
 		default:
 			return
@@ -267,6 +291,7 @@ func (l *lane) drain() {
 func (l *lane) send(s clusterpb.PeerService_SendClient, m *raftpb.Message) error {
 	var req clusterpb.SendRequest
 	for size := 0; m != nil; {
+		l.waiting.Add(-entryBytes(m))
 		data, err := proto.Marshal(m)
 		switch {
 		case err != nil:

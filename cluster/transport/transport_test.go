@@ -188,6 +188,40 @@ func TestDrops(t *testing.T) {
 	}
 }
 
+// TestStopped: what waits for a member that takes nothing for a while is bounded by its bytes, and the same entries wait
+// once. Else the member, once it goes on, would have to take gigabytes of them before anything that is new to it.
+func TestStopped(t *testing.T) {
+	for what, c := range map[string]struct { // in any order
+		at   func(i uint64) uint64
+		most int
+	}{
+		"the same entries":  {func(uint64) uint64 { return 7 }, 32}, // a few went while there was room on the way
+		"one after another": {func(i uint64) uint64 { return i }, 128},
+	} {
+		l1, l2 := listener(t, "127.0.0.1:0"), listener(t, "127.0.0.1:0")
+		addrs := []string{l1.Addr().String(), l2.Addr().String()}
+		a, b := newEnd(t, "x", 1, l1, addrs...), newEnd(t, "x", 2, l2, addrs...)
+		a.up(t)
+		const last, many = 1 << 20, 500
+		for i := range uint64(many) { // of 1 MiB each
+			a.Send([]*raftpb.Message{message(1, 2, c.at(i), raftpb.MsgApp, 1<<20)})
+		}
+		a.Send([]*raftpb.Message{message(1, 2, last, raftpb.MsgApp, 0)})
+		close(b.hold)
+		n := 0
+		for m := range b.got {
+			if n++; m.GetIndex() == last {
+				break
+			}
+		}
+		if n > c.most {
+			t.Errorf("%s: %d of %d messages waited", what, n, many)
+		}
+		a.stop()
+		b.stop()
+	}
+}
+
 // TestStrangers: a call that is not of a member of this cluster to this one, in this version, is refused, and says
 // why; so is a message that pretends to be another's.
 func TestStrangers(t *testing.T) {

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"sync"
@@ -80,11 +81,23 @@ func (r *refusals) due(now time.Time, all bool) []Entry {
 // flush writes refusals to the audit log; with all, also those whose minute is not over. It does not
 // wait: what cannot be written is lost, and was logged.
 func (c *Control) flush(all bool) {
-	if entries := c.denied.due(c.env.Now(), all); len(entries) > 0 {
-		_ = c.store.AskSystem(engine.SystemUpdate{Decide: func(now time.Time, rows engine.SystemReader) ([]engine.SystemChange, error) {
-			return appendEntries(now, rows, entries...)
-		}})
+	if entries := c.TakeRefusals(all); len(entries) > 0 {
+		_ = c.store.AskSystem(writing(entries))
 	}
+}
+
+// TakeRefusals takes those whose minute is over, or all, for another daemon of the cluster to write them.
+func (c *Control) TakeRefusals(all bool) []Entry { return c.denied.due(c.env.Now(), all) }
+
+// WriteRefusals writes those that another daemon of the cluster has taken.
+func (c *Control) WriteRefusals(ctx context.Context, entries []Entry) error {
+	return c.store.UpdateSystem(ctx, writing(entries))
+}
+
+func writing(entries []Entry) engine.SystemUpdate {
+	return engine.SystemUpdate{Decide: func(now time.Time, rows engine.SystemReader) ([]engine.SystemChange, error) {
+		return appendEntries(now, rows, entries...)
+	}}
 }
 
 // Close writes what is left. The store is closed after it.

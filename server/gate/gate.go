@@ -25,7 +25,7 @@ import (
 	"statehouse.dev/statehouse/server/access"
 )
 
-// Gate is where requests are let in. All fields but Subject must be set.
+// Gate is where requests are let in. All fields must be set, but those of which nil is said to mean something.
 type Gate struct {
 	Access *access.Control
 	Engine *engine.Engine
@@ -34,6 +34,8 @@ type Gate struct {
 	Subject func(ctx context.Context) (name string, until time.Time)
 	// Newest waits until all changes of keys are here that were answered anywhere; nil: all are always.
 	Newest func(context.Context) error
+	// Record writes an act to the audit log, in place of Access; nil: Access does.
+	Record func(ctx context.Context, method, action string, details map[string]string) error
 	// Note logs what strangers can cause.
 	Note func(event string, attrs ...any)
 }
@@ -127,6 +129,9 @@ func (g *Gate) Permit(ctx context.Context, method string, req any, grant access.
 	}
 	if describe := acts[method]; describe != nil {
 		if details := describe(req); details != nil {
+			if g.Record != nil {
+				return g.Record(ctx, method, path.Base(method), details)
+			}
 			return g.Access.Act(ctx, path.Base(method), details, nil)
 		}
 	}
