@@ -236,13 +236,17 @@ func (w *wal) InitialState() (*raftpb.HardState, *raftpb.ConfState, error) {
 }
 
 // committed raises what the log knows to be committed, which need not be what the store has applied: it is
-// written without a sync.
+// written without a sync, else. Here, once a start, it is synced: whether Pebble writes by itself what need not be, before
+// the process ends, depends on whether the goroutine that would has begun, and two runs would differ.
 func (w *wal) committed(at uint64) error {
 	if w.hard.GetCommit() >= at {
 		return nil
 	}
 	w.hard = &raftpb.HardState{Term: w.hard.Term, Vote: w.hard.Vote, Commit: &at}
-	return w.db.Set(hardStateKey, sealed(hardStateKey, w.hard), pebble.NoSync)
+	b := w.db.NewBatch()
+	defer b.Close()
+	_ = b.Set(hardStateKey, sealed(hardStateKey, w.hard), nil) // in memory
+	return w.write(b, pebble.Sync)
 }
 
 // hardState is what an append has of term, vote and commit; empty: nothing.

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/sim/simdisk"
 )
 
 func entryOf(index, term uint64) *raftpb.Entry {
@@ -49,6 +50,35 @@ func TestLogReplaces(t *testing.T) {
 	if err := w.close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestCommittedIsStored: what a log is told at a start to be committed is on disk when it has been told. Pebble
+// writes what need not be synced when it comes to it, so that a kill would find it in one run and not in the next.
+func TestCommittedIsStored(t *testing.T) {
+	disk := simdisk.NewDisk(simdisk.DiskOptions{})
+	open := func() *wal {
+		w, err := openWAL(disk, "/raft", beginOf([]uint64{1, 2, 3}), func(err error) { t.Error(err) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	w := open()
+	if err := w.store(appendOf(2, 3, 1, entryOf(2, 1), entryOf(3, 1))); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.close(); err != nil {
+		t.Fatal(err)
+	}
+	if w = open(); w.committed(3) != nil {
+		t.Fatal("the log is not told")
+	}
+	old := w
+	disk = disk.Kill()
+	if w = open(); w.hard.GetCommit() != 3 || w.hard.GetTerm() != 2 || w.hard.GetVote() != 3 {
+		t.Errorf("after a kill the log has %v", w.hard)
+	}
+	_, _ = old.close(), w.close()
 }
 
 // TestEntries: a step comes out of an entry as it went in, and what is no entry is refused.

@@ -13,7 +13,7 @@ import (
 func TestSeeds(t *testing.T) {
 	simtest.Single(t)
 	vacuous, handed, copied, added := 0, 0, 0, 0
-	for seed := uint64(1); seed <= 6; seed++ {
+	for _, seed := range []uint64{1, 2, 3, 4, 5, 6, 105} { // the last was not the same, once
 		r := clusters.Generate(seed, clusters.Size{Nodes: 3}, sim.Options{})
 		for i := range r.Violations {
 			t.Errorf("seed %d: %s %s: %s", seed, r.Violations[i].Guarantee, r.Violations[i].Check, r.Violations[i].Sentence)

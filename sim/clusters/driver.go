@@ -58,6 +58,7 @@ type driver struct {
 	plans   []planned
 	mends   []mend
 	wishes  []*wish
+	list    []choice // of the step that is next
 }
 
 func newDriver(w *sim.World, s Swarm) *driver {
@@ -82,32 +83,46 @@ func (d *driver) run() {
 		if d.goesWrong() {
 			continue
 		}
-		d.draw(d.choices())
+		for list := d.choices(); !d.draw(list); {
+		}
 	}
 	w.EndPrograms()
 }
 
 func (d *driver) step(s step.Step) bool { return d.w.Apply(s) == nil }
 
-// choice is something that may happen next, and how likely it is.
+// choice is something that may happen next, and how likely it is: a step, of which it has what the choices
+// differ in, or what is done. Most of a run's memory was once what its choices took.
 type choice struct {
 	weight float64
-	do     func()
+	verb   step.Verb
+	of     int
+	node   string
+	peer   string
+	do     func() // instead
 }
 
-func (d *driver) draw(list []choice) {
+// draw makes one of the choices, and reports whether anything has come of it: a step that does not fit leaves the
+// world as it is, and the choices, too.
+func (d *driver) draw(list []choice) bool {
 	total := 0.0
 	for i := range list {
 		total += list[i].weight
 	}
 	at := d.pick.Float64() * total
 	for i := range list {
-		if at -= list[i].weight; at < 0 {
-			list[i].do()
-			return
+		c := &list[i]
+		if at -= c.weight; at >= 0 {
+			continue
 		}
+		if c.do == nil {
+			return d.step(step.Step{Verb: c.verb, Of: c.of, Node: c.node, Peer: c.peer})
+		}
+		c.do()
+		return true
 	}
 	d.timePasses()
+	return true
 }
 
 // tickTime is what passes between two ticks of a node, about.
@@ -124,111 +139,119 @@ func (d *driver) timePasses() {
 }
 
 // choices lists what may happen next, in an order that follows from the world alone.
-func (d *driver) choices() (list []choice) {
+func (d *driver) choices() []choice {
 	s := &d.swarm
-	add := func(weight float64, do func()) { list = append(list, choice{weight, do}) }
+	d.list = d.list[:0]
 	for _, p := range d.w.Programs() {
 		if p.Runnable() {
-			add(s.run, p.Resume)
+			d.may(s.run, p.Resume)
 		}
 	}
 	for _, c := range d.w.UnderWay() {
-		d.callChoices(add, c)
+		d.callChoices(c)
 	}
 	for _, l := range d.w.Links() {
 		if l.Handed && !l.Stands {
-			add(s.arrive, func() { d.step(step.Step{Verb: step.Hand, Node: l.From, Peer: l.To}) })
+			d.add(choice{weight: s.arrive, verb: step.Hand, node: l.From, peer: l.To})
 		}
 		if l.Waiting > 0 && !l.Stands {
-			d.linkChoices(add, &l)
+			d.linkChoices(&l)
 		}
 	}
 	for _, n := range d.w.Nodes() {
-		d.nodeChoices(add, &n)
+		d.nodeChoices(&n)
 	}
 	for _, w := range d.wishes {
-		add(s.operate, func() { d.asksAgain(w) })
+		d.may(s.operate, func() { d.asksAgain(w) })
 	}
-	add(s.tick, d.timePasses)
-	add(s.pause, func() {
+	d.may(s.tick, d.timePasses)
+	d.may(s.pause, func() {
 		d.step(step.Step{Verb: step.Advance, Duration: time.Duration(1+d.pick.IntN(100)) * time.Millisecond})
 	})
-	return list
+	return d.list
 }
 
-func (d *driver) callChoices(add func(float64, func()), c *sim.Call) {
-	s, of := &d.swarm, c.ID()
-	do := func(verb step.Verb) func() { return func() { d.step(step.Step{Verb: verb, Of: of}) } }
+func (d *driver) add(c choice) { d.list = append(d.list, c) }
+
+func (d *driver) may(weight float64, do func()) { d.add(choice{weight: weight, do: do}) }
+
+func (d *driver) callChoices(c *sim.Call) {
+	s := &d.swarm
+	add := func(weight float64, verb step.Verb) { d.add(choice{weight: weight, verb: verb, of: c.ID()}) }
 	switch {
 	case !c.Arrived():
-		add(s.deliver, do(step.Deliver))
-		add(s.loss, do(step.Drop))
+		add(s.deliver, step.Deliver)
+		add(s.loss, step.Drop)
 		// Nothing repeats the write of an open transaction: see package fuzz.
 		if !c.Stream() && c.Copies() == 0 && c.Kind() != history.StageWrite && c.Kind() != history.StageDelete {
-			add(s.dup, do(step.Dup))
+			add(s.dup, step.Dup)
 		}
 	case c.Answering():
-		add(s.reply, do(step.Reply))
-		add(s.loss, do(step.Lose))
+		add(s.reply, step.Reply)
+		add(s.loss, step.Lose)
 	case c.Stream():
-		add(s.cut, do(step.Lose))
+		add(s.cut, step.Lose)
 	default:
-		add(s.timeout, do(step.Expire))
+		add(s.timeout, step.Expire)
 	}
 	if !c.Done() {
-		add(s.timeout, do(step.Timeout))
+		add(s.timeout, step.Timeout)
 	}
 	if c.Copies() > 0 {
-		add(s.again, do(step.Again))
+		add(s.again, step.Again)
 	}
 }
 
-func (d *driver) linkChoices(add func(float64, func()), l *sim.LinkView) {
+func (d *driver) linkChoices(l *sim.LinkView) {
 	s := &d.swarm
-	do := func(verb step.Verb) func() {
-		return func() { d.step(step.Step{Verb: verb, Node: l.From, Peer: l.To}) }
+	add := func(weight float64, verb step.Verb) {
+		d.add(choice{weight: weight, verb: verb, node: l.From, peer: l.To})
 	}
-	add(s.arrive, do(step.Deliver))
-	add(s.lost, do(step.Drop))
-	add(s.doubled, do(step.Dup))
-	if l.Waiting > 1 {
-		add(s.overtakes, func() {
-			d.step(step.Step{Verb: step.Deliver, Node: l.From, Peer: l.To, Nth: 2 + d.pick.IntN(l.Waiting-1)})
+	add(s.arrive, step.Deliver)
+	add(s.lost, step.Drop)
+	add(s.doubled, step.Dup)
+	if waiting := l.Waiting; waiting > 1 {
+		from, to := l.From, l.To
+		d.may(s.overtakes, func() {
+			d.step(step.Step{Verb: step.Deliver, Node: from, Peer: to, Nth: 2 + d.pick.IntN(waiting-1)})
 		})
 	}
 }
 
-func (d *driver) nodeChoices(add func(float64, func()), n *sim.NodeView) {
+func (d *driver) nodeChoices(n *sim.NodeView) {
 	s := &d.swarm
-	do := func(verb step.Verb) func() {
-		return func() { d.step(step.Step{Verb: verb, Node: n.Name}) }
-	}
+	add := func(weight float64, verb step.Verb) { d.add(choice{weight: weight, verb: verb, node: n.Name}) }
 	switch {
 	case n.Gone:
 		return
 	case !n.Running:
-		weight := s.start
+		weight, view := s.start, *n
 		if n.Again {
 			weight *= 8
-			add(s.disturb, func() { d.disturbsCopy(n.Name) })
+			d.may(s.disturb, func() { d.disturbsCopy(view.Name) })
 		}
-		add(weight, func() { d.start(n) })
+		d.may(weight, func() { d.start(&view) })
 	case n.Paused:
 	default:
-		if n.Asked {
-			add(s.plan, do(step.Plan))
-		}
-		if n.Storing > 0 {
-			add(s.synced, do(step.Synced))
-		}
-		if n.Storing > 1 {
-			add(s.synced/4, func() { d.step(step.Step{Verb: step.Synced, Node: n.Name, Nth: 1 + d.pick.IntN(n.Storing-1)}) })
-		}
-		if n.Behind {
-			add(s.fetch, do(step.Fetch))
-			add(s.disturb, func() { d.disturbsCopy(n.Name) })
-		}
-		add(s.flush, do(step.Flush))
-		add(s.compact, do(step.Compact))
+		d.runningChoices(n, add)
 	}
+}
+
+func (d *driver) runningChoices(n *sim.NodeView, add func(float64, step.Verb)) {
+	s, name, storing := &d.swarm, n.Name, n.Storing
+	if n.Asked {
+		add(s.plan, step.Plan)
+	}
+	if storing > 0 {
+		add(s.synced, step.Synced)
+	}
+	if storing > 1 {
+		d.may(s.synced/4, func() { d.step(step.Step{Verb: step.Synced, Node: name, Nth: 1 + d.pick.IntN(storing-1)}) })
+	}
+	if n.Behind {
+		add(s.fetch, step.Fetch)
+		d.may(s.disturb, func() { d.disturbsCopy(name) })
+	}
+	add(s.flush, step.Flush)
+	add(s.compact, step.Compact)
 }
