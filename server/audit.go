@@ -83,10 +83,15 @@ func (s *Service) recordFor(ctx context.Context, request []byte) error {
 	return s.access.Act(ctx, a.Action, a.Details, nil)
 }
 
+// writesAudit reports whether this daemon writes the audit log itself.
+func (s *Service) writesAudit() bool {
+	return s.config.Cluster == nil || s.config.Cluster.Leader().Here
+}
+
 // passRefusals has the member that leads write down whom this one has refused; with all, those of this minute, too.
 func (s *Service) passRefusals(ctx context.Context, all bool) {
-	if s.config.Cluster == nil || s.config.Cluster.Leader().Here {
-		return // access.Control writes them
+	if s.writesAudit() {
+		return
 	}
 	entries := s.access.TakeRefusals(all)
 	if len(entries) == 0 {

@@ -83,6 +83,9 @@ func (s *Service) Serve(ctx context.Context, t *tls.Config, listeners ...net.Lis
 	reflection.Register(services)
 	wg.Go(func() { s.watchHealth(running, h) })
 	wg.Go(func() { s.watchAccess(running) })
+	if s.config.Cluster != nil {
+		wg.Go(func() { s.watchRefusals(running) })
+	}
 
 	serveCtx, stopServing := context.WithCancelCause(ctx)
 	defer stopServing(nil)
@@ -144,10 +147,24 @@ func (h *host) StopEngine() { h.stopEngine() }
 // accessEvery is how often streams are looked at: one whose key was revoked ends within that.
 const accessEvery = 250 * time.Millisecond
 
+func (s *Service) watchAccess(ctx context.Context) {
+	tick := time.NewTicker(accessEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			s.Tick()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // passWithin is how long it may take to have another member write down who was refused here.
 const passWithin = 2 * time.Second
 
-func (s *Service) watchAccess(ctx context.Context) {
+// watchRefusals has it written down as it becomes due. It waits for that member, so nothing waits for it.
+func (s *Service) watchRefusals(ctx context.Context) {
 	tick := time.NewTicker(accessEvery)
 	defer tick.Stop()
 	pass := func(ctx context.Context, all bool) {
@@ -159,7 +176,6 @@ func (s *Service) watchAccess(ctx context.Context) {
 		select {
 		case <-tick.C:
 			pass(ctx, false)
-			s.Tick()
 		case <-ctx.Done():
 			pass(context.Background(), true)
 			return

@@ -209,7 +209,12 @@ func (s *Service) HasKeys() bool { return s.access.HasKeys() }
 
 // Tick does what depends on time, in front of the engine: it ends streams whose key was revoked or has
 // expired. It is to be called a few times a second.
-func (s *Service) Tick() { s.access.Tick() }
+func (s *Service) Tick() {
+	s.access.Tick()
+	if s.writesAudit() {
+		s.access.Flush()
+	}
+}
 
 // Register adds the service to a gRPC server, or to the simulator's transport.
 func (s *Service) Register(r grpc.ServiceRegistrar) {

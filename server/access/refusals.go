@@ -78,8 +78,10 @@ func (r *refusals) due(now time.Time, all bool) []Entry {
 	return entries
 }
 
-// flush writes refusals to the audit log; with all, also those whose minute is not over. It does not
-// wait: what cannot be written is lost, and was logged.
+// Flush writes refusals whose minute is over to the audit log. It does not wait: what cannot be written is
+// lost, and was logged.
+func (c *Control) Flush() { c.flush(false) }
+
 func (c *Control) flush(all bool) {
 	if entries := c.TakeRefusals(all); len(entries) > 0 {
 		_ = c.store.AskSystem(writing(entries))

@@ -42,7 +42,6 @@ func (c *Control) Tick() {
 			o.end(err)
 		}
 	}
-	c.flush(false)
 }
 
 // all lists the streams in the order in which they were opened.
