@@ -21,6 +21,7 @@ type chores struct {
 	eager    bool       // a step may be made for chores alone
 	took     uint64     // values since the store was opened
 	others   bool       // the step that is planned is also others', who wait for the piece
+	resume   time.Time  // before it a piece that gives way is none
 }
 
 // any reports whether there may be anything to do but what acts leave to be done.
@@ -41,6 +42,10 @@ const (
 	leastPieceTime = 40 * time.Microsecond
 	mostPieceTime  = time.Millisecond
 )
+
+// pacedBytes is how much pieces that give way write in a second. What they write is flushed and compacted, too, and
+// others wait for the disk longer then: memtables of that are a few in a second.
+const pacedBytes = 2 << 20
 
 // A piece is what a step does of the chores.
 type piece struct {
@@ -206,12 +211,28 @@ func (w *piece) full() bool {
 // rowsPerLook is how many rows are looked at between looks at the clock, and at least in a piece.
 const rowsPerLook = 16
 
-// giveWay makes the piece a short one if others wait for it. It is for what is in nobody's way, and done when
-// there is time.
-func (w *piece) giveWay() {
-	if w.e.chores.others {
-		most := min(max(time.Duration(w.e.lastSync.Load())/4, leastPieceTime), mostPieceTime)
-		w.gaveWay, w.until, w.looks = true, w.e.now().Add(most), rowsPerLook
+// giveWay makes the piece a short one if others wait for it, or none if the last one is not long enough ago. It is for
+// what is in nobody's way, and done when there is time.
+func (w *piece) giveWay() (goOn bool) {
+	c := &w.e.chores
+	if !c.others {
+		return true
+	}
+	w.gaveWay = true
+	now := w.e.now()
+	if now.Before(c.resume) {
+		w.more = true
+		return false
+	}
+	most := min(max(time.Duration(w.e.lastSync.Load())/4, leastPieceTime), mostPieceTime)
+	w.until, w.looks = now.Add(most), rowsPerLook
+	return true
+}
+
+// gave says when the next piece that gives way is due.
+func (w *piece) gave() {
+	if w.gaveWay {
+		w.e.chores.resume = w.e.now().Add(time.Second * time.Duration(w.batch.Len()) / pacedBytes)
 	}
 }
 

@@ -10,7 +10,10 @@ import (
 
 // carryOut writes more rows of an act.
 func (w *piece) carryOut(g *rangeAct) error {
-	w.giveWay()
+	if !w.giveWay() {
+		return nil
+	}
+	defer w.gave()
 	lower, upper := g.bounds()
 	all, err := g.over(w.e.db, lower, upper)
 	if err != nil {

@@ -84,22 +84,29 @@ func (a *app) appendCommand() *cobra.Command {
 	var (
 		w        writeFlags
 		file, as string
+		ends     ttlFlag
 	)
 	cmd := &cobra.Command{
 		Use:   "append AGENT PREFIX [VALUE|-|-f FILE]",
 		Short: "Append a value to a sequence",
 		Long: "append writes a value under the next key of a sequence: PREFIX and a number of 16 digits, which\n" +
 			"is never given twice. It prints the key. keys and scan list a sequence in its order. With\n" +
-			"--content-type the value is bytes, as they are in the file.",
-		Example:           "  statehousectl append planner messages/ '{\"role\":\"user\",\"text\":\"hello\"}'\n  statehousectl scan planner messages/",
+			"--content-type the value is bytes, as they are in the file. With --ttl the record expires, as\n" +
+			"with put; its number is not given again.",
+		Example: "  statehousectl append planner messages/ '{\"role\":\"user\",\"text\":\"hello\"}'\n  statehousectl scan planner messages/\n" +
+			"  statehousectl append planner seen/ '{\"page\":7}' --ttl 24h",
 		Args:              show.Takes(2, 3),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	w.register(cmd.Flags(), false)
 	cmd.Flags().StringVarP(&file, "file", "f", "", "the file with the value; - is standard input")
 	cmd.Flags().StringVar(&as, "content-type", "", contentTypeUsage)
+	ends.register(cmd)
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
-		write := client.Append(args[0], args[1], nil)
+		write, err := ends.of(cmd, client.Append(args[0], args[1], nil))
+		if err != nil {
+			return err
+		}
 		if err := s.input(&write, args[2:], file, as); err != nil {
 			return err
 		}

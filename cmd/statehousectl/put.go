@@ -26,7 +26,7 @@ func (a *app) putCommand() *cobra.Command {
 		w        writeFlags
 		file, as string
 		ifAbsent bool
-		ttl      time.Duration
+		ends     ttlFlag
 		due      dueFlags
 	)
 	cmd := &cobra.Command{
@@ -48,8 +48,8 @@ func (a *app) putCommand() *cobra.Command {
 	cmd.Flags().StringVarP(&file, "file", "f", "", "the file with the value; - is standard input")
 	cmd.Flags().StringVar(&as, "content-type", "", contentTypeUsage)
 	cmd.Flags().BoolVar(&ifAbsent, "if-absent", false, "only if the key does not exist")
-	cmd.Flags().DurationVar(&ttl, "ttl", 0, "when it expires, from its commit on, such as 90s or 24h")
 	cmd.MarkFlagsMutuallyExclusive("if-absent", "expected-version")
+	ends.register(cmd)
 	due.register(cmd)
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
 		write := client.Put(args[0], args[1], nil)
@@ -60,16 +60,16 @@ func (a *app) putCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if cmd.Flags().Changed("ttl") && ttl <= 0 {
-			return usagef("--ttl %v: what expires does so after its commit; without --ttl it stays", ttl)
+		if write, err = ends.of(cmd, write); err != nil {
+			return err
 		}
 		if err := s.input(&write, args[2:], file, as); err != nil {
 			return err
 		}
 		if ifAbsent {
-			return s.evaluate(ctx, &w, cmd.Flags(), write.For(ttl))
+			return s.evaluate(ctx, &w, cmd.Flags(), write)
 		}
-		commit, err := s.commitWrite(ctx, &w, cmd.Flags(), write.For(ttl))
+		commit, err := s.commitWrite(ctx, &w, cmd.Flags(), write)
 		switch {
 		case err != nil:
 			return err
@@ -79,6 +79,21 @@ func (a *app) putCommand() *cobra.Command {
 		return s.printWrite(commit)
 	})
 	return cmd
+}
+
+// ttlFlag says how long a record stays.
+type ttlFlag struct{ ttl time.Duration }
+
+func (t *ttlFlag) register(cmd *cobra.Command) {
+	cmd.Flags().DurationVar(&t.ttl, "ttl", 0, "when it expires, from its commit on, such as 90s or 24h")
+}
+
+// of is a write with what the flag says.
+func (t *ttlFlag) of(cmd *cobra.Command, w client.Write) (client.Write, error) {
+	if cmd.Flags().Changed("ttl") && t.ttl <= 0 {
+		return w, usagef("--ttl %v: what expires does so after its commit; without --ttl it stays", t.ttl)
+	}
+	return w.For(t.ttl), nil
 }
 
 const contentTypeUsage = "the value is bytes of this media type, such as image/png"
