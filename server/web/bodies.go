@@ -17,6 +17,8 @@ import (
 const (
 	// maxBody is the largest request, as JSON: a message of 4 MiB whose values are in base64.
 	maxBody = 6 << 20
+	// maxPassed is the largest body that is refused after it was read.
+	maxPassed = 4 * maxBody
 	// maxUnsaid bounds a body whose length its client does not say.
 	maxUnsaid = 64 << 10
 )
@@ -42,6 +44,7 @@ func (f *Front) bounded(next http.Handler) http.Handler {
 		}
 		if size > maxBody {
 			fail(w, http.StatusRequestEntityTooLarge, codes.ResourceExhausted, fmt.Sprintf("the body has %d bytes; a request has at most %d", size, maxBody))
+			f.passOver(rc, r)
 			return
 		}
 		if size > 0 {
@@ -62,6 +65,18 @@ func (f *Front) bounded(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// passOver reads what its client sends of a body that is refused, and keeps nothing of it: many
+// clients read no answer before they have sent everything, and would be told of a reset connection. A
+// body that is far too large is cut off, and one that waits to be asked for never comes.
+func (f *Front) passOver(rc *http.ResponseController, r *http.Request) {
+	if r.ContentLength > maxPassed || r.Header.Get("Expect") != "" {
+		return
+	}
+	_ = rc.Flush()
+	_ = rc.SetReadDeadline(time.Now().Add(f.times.body))
+	_, _ = io.Copy(io.Discard, r.Body)
 }
 
 // held is how much a byte of a body may hold while it is turned from JSON into a message.

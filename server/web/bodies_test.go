@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -40,6 +41,38 @@ func TestBodies(t *testing.T) {
 	}
 	if taken, waiting := r.front.bodies.Usage(); taken != 0 || waiting != 0 {
 		t.Errorf("%d bytes are held after all", taken)
+	}
+}
+
+// TestTooLarge: who sends all of a body before it reads what it is answered is told that it is too large. Of
+// one that is far too large nothing is read, nor of one that waits to be asked for.
+func TestTooLarge(t *testing.T) {
+	r := newRig(t)
+	dial := func(size int, header string) net.Conn {
+		conn, err := net.Dial("tcp", r.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		fmt.Fprintf(conn, "POST %sHealth HTTP/1.1\r\nHost: %s\r\n%s\r\nContent-Length: %d\r\n%s\r\n", service, r.addr, asJSON, size, header)
+		return conn
+	}
+	for _, size := range []int{maxBody + 1, maxPassed} {
+		conn := dial(size, "")
+		if _, err := conn.Write(make([]byte, size)); err != nil {
+			t.Errorf("%d bytes: %v", size, err)
+			continue
+		}
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil || answer.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("%d bytes: %v %v", size, answer, err)
+		}
+	}
+	for size, header := range map[int]string{maxPassed + 1: "", maxBody + 1: "Expect: 100-continue\r\n"} { // each alone: any order
+		answer, err := io.ReadAll(dial(size, header))
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 413 ") {
+			t.Errorf("%d bytes that are not sent: %q %v", size, answer, err)
+		}
 	}
 }
 

@@ -69,6 +69,9 @@ func TestOwnNames(t *testing.T) {
 			t.Errorf("%v: %d %s", header, got.status, got.body)
 		}
 	}
+	if got := r.ask(http.MethodPost, service+"Health", "{}", "Content-Type: Application/JSON; charset=UTF-8"); got.status != http.StatusOK {
+		t.Errorf("a type in capitals: %d %s", got.status, got.body)
+	}
 	// A link of another page opens what is to be seen, and its page sees nothing of it.
 	link := []string{"Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}
 	if got := r.ask(http.MethodGet, "/v1/health", "", link...); got.status != http.StatusOK {

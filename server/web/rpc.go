@@ -101,6 +101,7 @@ func (f *Front) rpc(w http.ResponseWriter, r *http.Request) {
 			"%s answers a stream: send application/connect+json, or see /v1/watch and /v1/replay for server-sent events", m.Name()))
 		return
 	}
+	r.Header.Set("Content-Type", kind) // what a type is called does not depend on its case; the transcoder's does
 	switch kind {
 	case "application/json":
 		f.json(w, r, m)

@@ -43,6 +43,7 @@ const ENDPOINT = [
   "keyFile",
   "headers",
   "plaintextToken",
+  "sessions",
 ];
 
 /** Refreshed in one request. */

@@ -32,6 +32,11 @@ export interface EndpointOptions {
   headers?: { readonly [name: string]: string };
   /** The network itself is trusted: send the token without TLS. */
   plaintextToken?: boolean;
+  /**
+   * Reads that are under way at once share a stream, where the daemon knows that, which costs a fraction of a
+   * call each. By default true; false: each request is a call of its own.
+   */
+  sessions?: boolean;
 }
 
 /** A daemon and how to talk to it. */
@@ -47,6 +52,8 @@ export interface Endpoint {
   readonly proxied: boolean;
   /** There has been a connection. */
   met: boolean;
+  /** Reads that are under way at once may share a stream. */
+  sessions: boolean;
   /**
    * One that the store had when it was asked, or later; undefined: it was not asked. What a
    * transaction reads that begins now is of that epoch, or of one that began since.
@@ -108,6 +115,7 @@ function endpoint(given: EndpointOptions): Endpoint {
     proxied:
       !direct && ["grpc_proxy", "https_proxy", "http_proxy"].some((name) => process.env[name]),
     met: false,
+    sessions: given.sessions === undefined || check.flag("sessions", given.sessions),
     epoch: undefined,
   };
 }

@@ -10,7 +10,8 @@ import {
 } from "./proto/statehouse/v1/statehouse_pb.js";
 import { RetryInfoSchema, StatusSchema } from "./proto/status_pb.js";
 
-const DETAILS = "grpc-status-details-bin";
+/** The trailer with a google.rpc.Status, of which the details are the contract's error. */
+export const DETAILS = "grpc-status-details-bin";
 
 /** Statuses without a StatehouseError: a proxy, or gRPC itself, answered for the daemon. */
 const ANSWERED = new Map<

@@ -17,8 +17,10 @@ import {
 import type { Deadline } from "./deadline.js";
 import type { Endpoint } from "./endpoint.js";
 import * as errors from "./errors.js";
+import type * as pb from "./proto/statehouse/v1/statehouse_pb.js";
 import { StatehouseService } from "./proto/statehouse/v1/statehouse_pb.js";
 import { explain } from "./reach.js";
+import { BUSY, LARGEST, Session, Unsent } from "./session.js";
 import { fromStatus } from "./status.js";
 
 type Methods = typeof StatehouseService.method;
@@ -57,12 +59,28 @@ export interface Connection {
   close(): void;
 }
 
+/** What may share a stream. */
+const SHARED: ReadonlySet<string> = new Set<UnaryName>([
+  "getState",
+  "getStateAtVersion",
+  "batchGetState",
+  "listKeys",
+  "scanPrefix",
+  "getTransaction",
+]);
+/** Milliseconds without another session after one in which nothing was answered. */
+const NO_SESSION = 10_000;
+
 /** A connection to one daemon. */
 export class Transport implements Connection {
   readonly endpoint: Endpoint;
   readonly #grpc: GrpcClient;
   /** Calls under way, which closing ends: gRPC would let them go on. */
   readonly #calls = new Set<{ cancel(): void }>();
+  /** Unary calls under way. */
+  #asking = 0;
+  #session: Session | undefined;
+  #noSessionBefore = Number.NEGATIVE_INFINITY;
   #closed = false;
 
   constructor(endpoint: Endpoint) {
@@ -111,7 +129,68 @@ export class Transport implements Connection {
     signal: AbortSignal | undefined,
   ): Promise<Answer<M>> {
     await this.reach(deadline, signal);
-    return await this.#call(name, request, deadline, signal);
+    this.#asking += 1;
+    try {
+      const session = SHARED.has(name) && this.#asking > BUSY ? this.#shared() : undefined;
+      const shared = session && this.#share(session, name, request, deadline, signal);
+      return (await shared) ?? (await this.#call(name, request, deadline, signal));
+    } finally {
+      this.#asking -= 1;
+    }
+  }
+
+  /** The session that a read may go in. */
+  #shared(): Session | undefined {
+    if (!this.endpoint.sessions || this.#closed) return undefined;
+    const last = this.#session;
+    if (last && !last.over) return last;
+    if (last && !last.worked) {
+      if (last.unknown) this.endpoint.sessions = false;
+      this.#noSessionBefore = performance.now() + NO_SESSION;
+    }
+    this.#session = undefined;
+    if (performance.now() < this.#noSessionBefore) return undefined;
+    const { input, output } = StatehouseService.method.session;
+    const stream = this.#grpc.makeBidiStreamRequest(
+      path(StatehouseService.method.session),
+      encode(input),
+      decode(output) as (bytes: Buffer) => pb.SessionAnswers,
+      this.endpoint.headers,
+    );
+    const session = new Session(stream);
+    this.#calls.add(session);
+    stream.on("close", () => this.#calls.delete(session));
+    this.#session = session;
+    return session;
+  }
+
+  /** Makes a call in a session; undefined: it was not sent, and is to be a call of its own. */
+  async #share<M extends UnaryName>(
+    session: Session,
+    name: M,
+    request: Request<M>,
+    deadline: Deadline,
+    signal: AbortSignal | undefined,
+  ): Promise<Answer<M> | undefined> {
+    const method: DescMethod = StatehouseService.method[name];
+    const encoded = toBinary(method.input, request as MessageShape<DescMessage>);
+    if (encoded.length > LARGEST) return undefined;
+    if (signal?.aborted) throw new Aborted(signal.reason, false);
+    const { answer, giveUp } = session.ask(method.name, encoded, deadline.left());
+    let stop = () => {};
+    const aborted = new Promise<never>((_, reject) => {
+      stop = () => reject(new Aborted(signal?.reason, giveUp()));
+      signal?.addEventListener("abort", stop, { once: true });
+    });
+    try {
+      const bytes = await (signal ? Promise.race([answer, aborted]) : answer);
+      return fromBinary(method.output, bytes) as unknown as Answer<M>;
+    } catch (failed) {
+      if (failed instanceof Unsent) return undefined;
+      throw failed instanceof Aborted ? failed : this.#failed(failed as ServiceError, deadline);
+    } finally {
+      signal?.removeEventListener("abort", stop);
+    }
   }
 
   async *open<M extends StreamName>(
