@@ -59,6 +59,7 @@ type Member struct {
 
 	checkpoints checkpoints
 	fetching    atomic.Bool
+	yielding    atomic.Bool
 	fetches     sync.WaitGroup
 
 	mu     sync.Mutex
@@ -181,6 +182,9 @@ func (m *Member) Drive(ctx context.Context) error {
 			return nil
 		}
 		m.catchUp(ctx)
+		if looks {
+			m.makeWay(ctx)
+		}
 	}
 }
 
