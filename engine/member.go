@@ -32,6 +32,9 @@ func refuseMember(fs vfs.FS, dir string) error {
 	return failf(ErrUnusable, "%s is of a member of a cluster, and only its daemon, as that member, may change it: start it with --peer-listen-addr", dir)
 }
 
+// Refuses is why this store refuses all writes now, as on a full disk; nil: it does not. Another's may not.
+func (e *Engine) Refuses() error { return e.refusal() }
+
 // Chain is the hash chain's value at a commit that is published. Two stores that have it in common have all
 // commits up to there in common.
 func (e *Engine) Chain(ts CommitTS) (hash [32]byte, at time.Time, err error) {

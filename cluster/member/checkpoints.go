@@ -2,6 +2,7 @@ package member
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -48,6 +49,10 @@ func (p *peers) MakeCheckpoint(ctx context.Context, _ *clusterpb.MakeCheckpointR
 func (m *Member) makeCheckpoint(ctx context.Context) error {
 	c, dir := &m.checkpoints, m.checkpointPath()
 	if err := m.env.FS.RemoveAll(dir); err != nil {
+		return err
+	}
+	// Here it may take its time: Drive, which makes the checkpoint, leaves nobody waiting then.
+	if err := errors.Join(m.engine.Refuses(), m.engine.Flush()); err != nil {
 		return err
 	}
 	if err := m.await(ctx, func(done func(error)) { done(m.node.Checkpoint(dir)) }); err != nil {

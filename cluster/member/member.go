@@ -59,7 +59,8 @@ type Member struct {
 
 	checkpoints checkpoints
 	fetching    atomic.Bool
-	fetches     sync.WaitGroup
+	yielding    atomic.Bool
+	fetches     sync.WaitGroup // of all that is done beside Drive
 
 	mu     sync.Mutex
 	orders []func() // for Drive
@@ -107,6 +108,7 @@ func (m *Member) Open(e *engine.Engine, answer Answer) (err error) {
 	m.node, err = node.Open(node.Config{
 		ID: m.config.Identity.ID, Members: m.config.Identity.Founders(), Engine: e, FS: m.env.FS, Dir: m.env.FS.PathJoin(m.config.Dir, RaftDir), Rand: m.env.Rand,
 		Halt: m.env.Halt, ElectionTicks: max(int(m.config.Election/m.config.Heartbeat), 2), KeepLog: m.config.KeepLog,
+		Aside: m.aside,
 	})
 	if err == nil {
 		m.publish()
@@ -181,6 +183,9 @@ func (m *Member) Drive(ctx context.Context) error {
 			return nil
 		}
 		m.catchUp(ctx)
+		if looks {
+			m.makeWay(ctx)
+		}
 	}
 }
 
@@ -333,6 +338,14 @@ func (m *Member) await(ctx context.Context, do func(done func(error))) error {
 		return err
 	}
 	return err
+}
+
+// aside has something done that may wait for the disk, while Drive goes on.
+func (m *Member) aside(do func() error, done func(error)) {
+	m.fetches.Go(func() {
+		err := do()
+		m.order(func() { done(err) })
+	})
 }
 
 func (m *Member) takeOrders() []func() {

@@ -137,11 +137,15 @@ func (m *machine) join(at *machine) error {
 }
 
 // three are three machines that have founded a cluster and run.
-func three(t *testing.T) (all []*machine) {
+func three(t *testing.T) (all []*machine) { return threeOf(t, func(*machine) {}) }
+
+// threeOf are three that were changed before.
+func threeOf(t *testing.T, change func(*machine)) (all []*machine) {
 	t.Helper()
 	var addrs []string
 	for range 3 {
 		m := newMachine(t)
+		change(m)
 		all, addrs = append(all, m), append(addrs, m.addr)
 	}
 	var err error

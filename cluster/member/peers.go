@@ -98,6 +98,9 @@ func (m *Member) state(chainAt engine.CommitTS) (*clusterpb.State, error) {
 		Id: s.ID, Role: string(s.Role), Leader: s.Leader, Term: s.Term, Applied: s.Applied, Committed: s.Committed,
 		PublishedTs: uint64(m.engine.Published()), ClientAddr: m.config.ClientAddr, Version: m.config.Version,
 	}
+	if err := m.engine.Refuses(); err != nil {
+		state.Refuses = err.Error()
+	}
 	if chainAt == 0 || uint64(chainAt) > state.GetPublishedTs() {
 		return state, nil
 	}

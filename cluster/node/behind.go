@@ -30,14 +30,28 @@ func (n *Node) cut() error {
 	if n.pinned > 0 && n.log.bytes < 4*keep {
 		last = n.pinned
 	}
-	if n.config.Engine == nil || n.log.bytes < keep+keep/4 || last <= n.log.mark.GetIndex() {
+	if n.config.Engine == nil || n.log.bytes < keep+keep/4 || last <= n.log.mark.GetIndex() || n.cutting {
 		return nil
 	}
 	to := n.log.cutAt(keep, last)
-	if err := n.config.Engine.Flush(); err != nil {
-		return err
+	var failed error
+	cut := func(err error) {
+		n.cutting = false
+		if err == nil && n.halted == nil {
+			err = n.log.cut(to)
+		}
+		failed = errors.Join(failed, err)
 	}
-	return n.log.cut(to)
+	n.cutting = true
+	if n.config.Aside == nil {
+		cut(n.config.Engine.Flush())
+		return failed
+	}
+	n.config.Aside(n.config.Engine.Flush, func(err error) {
+		cut(err)
+		n.halted = errors.Join(n.halted, failed)
+	})
+	return nil
 }
 
 // Checkpoint makes a checkpoint of the state in dir for a member that is behind. The log is kept from there on,

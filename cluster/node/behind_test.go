@@ -56,6 +56,41 @@ func TestBehind(t *testing.T) {
 	}
 }
 
+// TestCutWaits: while a store cannot be made durable, its disk being full, its log is not cut, and nothing else waits.
+func TestCutWaits(t *testing.T) {
+	c := newCluster(t, 1)
+	c.keep = 8 << 10
+	var waiting []func()
+	c.aside = func(do func() error, done func(error)) {
+		waiting = append(waiting, func() { done(do()) })
+	}
+	for _, id := range c.ids {
+		c.members[id].end(c.members[id].disk.Kill())
+		c.start(id)
+	}
+	c.write("first", 40)
+	leader := c.leader()
+	before := leader.Status().First
+	if before > 2 {
+		t.Errorf("the log begins at entry %d, and the store is not durable", before)
+	}
+	if len(waiting) != len(c.ids) {
+		t.Errorf("%d flushes were begun", len(waiting))
+	}
+	for _, flush := range waiting {
+		flush()
+	}
+	if first := leader.Status().First; first <= before {
+		t.Errorf("the log begins at entry %d still", first)
+	}
+	c.write("second", 5)
+	if len(waiting) != 2*len(c.ids) {
+		t.Errorf("%d flushes were begun, though there is more to cut", len(waiting))
+	}
+	c.settle()
+	c.check(nil)
+}
+
 // TestLogIsKept: what is kept of a log is about what was asked for, also after a start.
 func TestLogIsKept(t *testing.T) {
 	c := newCluster(t, 9)

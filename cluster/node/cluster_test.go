@@ -53,7 +53,8 @@ type cluster struct {
 	stop           func(*raftpb.Message) bool // messages that do not arrive; nil: none
 	kills          bool                       // whoever waits may see the leader killed
 	killed         int
-	keep           uint64   // bytes of the log
+	keep           uint64 // bytes of the log
+	aside          func(do func() error, done func(error))
 	began          []uint64 // the first members
 	installed      int
 	wiped, fetched int       // checkpoints begun, and stretches
@@ -105,7 +106,7 @@ func (c *cluster) start(id uint64) {
 	m := c.members[id]
 	env := c.env(m)
 	ok(c.t, node.Recover(node.Recovery{FS: m.disk, Dir: raftDir, Store: storeDir, Incoming: incoming, Halt: env.Halt}))
-	config := node.Config{ID: id, Members: c.began, FS: m.disk, Dir: raftDir, Rand: env.Rand, Halt: env.Halt, KeepLog: c.keep}
+	config := node.Config{ID: id, Members: c.began, FS: m.disk, Dir: raftDir, Rand: env.Rand, Halt: env.Halt, KeepLog: c.keep, Aside: c.aside}
 	if m.joins {
 		config.Members = nil
 	}

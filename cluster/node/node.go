@@ -48,6 +48,9 @@ type Config struct {
 	ElectionTicks int
 	// KeepLog is how many bytes of the log are kept, about; 0: 64 MiB.
 	KeepLog uint64
+	// Aside has something done that waits for the disk, for as long as that is full if need be, and then done called by
+	// whoever drives the node; nil: it is done at once, and the node waits.
+	Aside func(do func() error, done func(error))
 }
 
 // Node is one member. Its methods must not be called at once, but for Store; nor with the engine's Plan,
@@ -71,6 +74,7 @@ type Node struct {
 	confirms confirms
 	storing  storing
 
+	cutting    bool                     // the log is to be cut when the store is durable
 	pinned     uint64                   // the log is kept from here on; 0: from nowhere
 	behind     uint64                   // who said that this node must fetch the state; 0: nobody has
 	installing *raftpb.SnapshotMetadata // what was fetched; nil: nothing was

@@ -537,7 +537,9 @@ type State struct {
 	ClientAddr string `protobuf:"bytes,8,opt,name=client_addr,json=clientAddr,proto3" json:"client_addr,omitempty"`
 	Version    string `protobuf:"bytes,9,opt,name=version,proto3" json:"version,omitempty"`
 	// The hash chain at the commit that was asked for; empty if it has not got that.
-	ChainHash     []byte `protobuf:"bytes,10,opt,name=chain_hash,json=chainHash,proto3" json:"chain_hash,omitempty"`
+	ChainHash []byte `protobuf:"bytes,10,opt,name=chain_hash,json=chainHash,proto3" json:"chain_hash,omitempty"`
+	// Why it would refuse all commits if it led; empty: it would not.
+	Refuses       string `protobuf:"bytes,11,opt,name=refuses,proto3" json:"refuses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -640,6 +642,13 @@ func (x *State) GetChainHash() []byte {
 		return x.ChainHash
 	}
 	return nil
+}
+
+func (x *State) GetRefuses() string {
+	if x != nil {
+		return x.Refuses
+	}
+	return ""
 }
 
 type ForwardRequest struct {
@@ -1038,7 +1047,7 @@ const file_statehouse_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x11FetchFileResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\"1\n" +
 	"\x0fGetStateRequest\x12\x1e\n" +
-	"\vchain_at_ts\x18\x01 \x01(\x04R\tchainAtTs\"\x8c\x02\n" +
+	"\vchain_at_ts\x18\x01 \x01(\x04R\tchainAtTs\"\xa6\x02\n" +
 	"\x05State\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x16\n" +
@@ -1052,7 +1061,8 @@ const file_statehouse_cluster_v1_cluster_proto_rawDesc = "" +
 	"\aversion\x18\t \x01(\tR\aversion\x12\x1d\n" +
 	"\n" +
 	"chain_hash\x18\n" +
-	" \x01(\fR\tchainHash\"\x86\x01\n" +
+	" \x01(\fR\tchainHash\x12\x18\n" +
+	"\arefuses\x18\v \x01(\tR\arefuses\"\x86\x01\n" +
 	"\x0eForwardRequest\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12\x18\n" +
 	"\arequest\x18\x02 \x01(\fR\arequest\x12\x16\n" +
