@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -102,6 +103,19 @@ func (e *Engine) layBallast() {
 	}
 	_ = f.Preallocate(0, int64(e.space.ballast))
 	_ = f.Close()
+}
+
+// MakeRoom gives up the ballast of the store in dir, if there is one, when there is no more room on its disk than the
+// largest has. It is for what is opened before the store, which needs some.
+func MakeRoom(fs vfs.FS, dir string) {
+	u, err := fs.GetDiskUsage(dir)
+	if err != nil {
+		return
+	}
+	var s spaceWatch
+	if s.init(math.MaxUint64, u); u.AvailBytes < s.ballast {
+		_ = fs.Remove(fs.PathJoin(dir, ballastName))
+	}
 }
 
 // maxFlushFailures is how many flushes in a row may fail before the engine halts.

@@ -10,6 +10,7 @@ import (
 	"statehouse.dev/statehouse/server/access"
 	"statehouse.dev/statehouse/sim/simdisk"
 	"statehouse.dev/statehouse/sim/step"
+	"statehouse.dev/statehouse/sim/tamper"
 )
 
 // healTime is how many election timeouts after everything is healed all nodes have the same, and a commit is
@@ -180,7 +181,21 @@ func (w *World) rest() {
 			first = at
 		case at != first:
 			w.rec.violate("R2", "nodes-differ", 0, fmt.Sprintf("at rest the store of %s ends at %s, that of %s at %s", members[0].name, first, n.name, at))
+		default:
+			w.sameRows(members[0], n)
 		}
+	}
+}
+
+// sameRows compares the stores of two nodes at rest, of which the logs are the same: what the chain does not cover, and
+// what was derived from it, is, too.
+func (w *World) sameRows(a, b *node) {
+	where, err := tamper.Differ(a.machine.disk, b.machine.disk, dataDir)
+	switch {
+	case err != nil:
+		w.rec.violate("G8", "verify", 0, fmt.Sprintf("at rest the store of %s or %s cannot be read, and nothing corrupted it: %v", a.name, b.name, err))
+	case where != "":
+		w.rec.violate("R2", "rows-differ", 0, fmt.Sprintf("at rest the stores of %s and %s have the same log, yet %s", a.name, b.name, where))
 	}
 }
 

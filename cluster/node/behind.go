@@ -155,6 +155,7 @@ func Recover(r Recovery) (err error) {
 	if _, err := r.FS.Stat(r.Dir); err != nil {
 		return nil // there is no log yet
 	}
+	engine.MakeRoom(r.FS, r.Store)
 	db, _, err := openLogStore(r.FS, r.Dir, r.Halt)
 	if err != nil {
 		return err

@@ -83,11 +83,34 @@ func openLogStore(fs vfs.FS, dir string, halt func(error)) (*pebble.DB, *atomic.
 	}
 	db, err := pebble.Open(dir, &pebble.Options{
 		FS: engine.Guard(fs, stop), FormatMajorVersion: engine.PebbleFormat, DisableTableStats: true, Logger: pebbleLog{halt: stop},
-		EventListener: &pebble.EventListener{DataCorruption: func(i pebble.DataCorruptionInfo) {
-			stop(fmt.Errorf("the raft log: %s is damaged: %v", i.Path, i.Details))
-		}},
+		EventListener: logEvents(stop),
 	})
 	return db, halted, err
+}
+
+// mostTries is how often in a row a table of the log may not be written. Pebble tries again at once and without end,
+// and so long as it opens a log nobody is told anything.
+const mostTries = 100
+
+func logEvents(stop func(error)) *pebble.EventListener {
+	var failed atomic.Int32
+	ended := func(err error) {
+		if err == nil {
+			failed.Store(0)
+		}
+	}
+	return &pebble.EventListener{
+		DataCorruption: func(i pebble.DataCorruptionInfo) {
+			stop(fmt.Errorf("the raft log: %s is damaged: %v", i.Path, i.Details))
+		},
+		FlushEnd:      func(i pebble.FlushInfo) { ended(i.Err) },
+		CompactionEnd: func(i pebble.CompactionInfo) { ended(i.Err) },
+		BackgroundError: func(err error) {
+			if failed.Add(1) >= mostTries {
+				stop(fmt.Errorf("the raft log: writing tables fails: %w", err))
+			}
+		},
+	}
 }
 
 // beginOf is what the log of members begins after; none: of one that joins.

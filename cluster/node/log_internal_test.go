@@ -1,6 +1,8 @@
 package node
 
 import (
+	"errors"
+	"syscall"
 	"testing"
 	"time"
 
@@ -77,6 +79,34 @@ func TestCommittedIsStored(t *testing.T) {
 	disk = disk.Kill()
 	if w = open(); w.hard.GetCommit() != 3 || w.hard.GetTerm() != 2 || w.hard.GetVote() != 3 {
 		t.Errorf("after a kill the log has %v", w.hard)
+	}
+	_, _ = old.close(), w.close()
+}
+
+// TestNoRoomToOpen: a log that cannot write the table which it must to be opened says so, where Pebble would try for ever.
+func TestNoRoomToOpen(t *testing.T) {
+	disk := simdisk.NewDisk(simdisk.DiskOptions{})
+	open := func(halt func(error)) *wal {
+		w, err := openWAL(disk, "/raft", beginOf([]uint64{1, 2, 3}), halt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	w := open(func(err error) { t.Error(err) })
+	if err := w.store(appendOf(2, 3, 1, entryOf(2, 1), entryOf(3, 1))); err != nil {
+		t.Fatal(err)
+	}
+	old := w
+	disk = disk.Kill()
+	disk.SetCapacity(1)
+	var why error
+	w = open(func(err error) {
+		why = err
+		disk.SetCapacity(0) // as if the process had ended
+	})
+	if !errors.Is(why, syscall.ENOSPC) {
+		t.Errorf("opened on a full disk, it halts with %v", why)
 	}
 	_, _ = old.close(), w.close()
 }
