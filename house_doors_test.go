@@ -46,24 +46,6 @@ var doors = map[string][]ban{
 		{"google.golang.org/grpc", "as above"},
 		{"github.com/cockroachdb/pebble", "storage is the engine's"},
 	},
-	"engine/fair": {
-		{module + "/", "it is about turns, and knows of nothing that takes them"},
-		{"google.golang.org", "as above"},
-		{"github.com", "as above"},
-	},
-	"engine/jsontext": {
-		{module + "/", "it is about JSON text, and knows of no store"},
-		{"google.golang.org", "as above"},
-		{"github.com", "as above"},
-	},
-	"engine/jsonedit": {
-		{module + "/server", "it is about JSON text, and knows of no store"},
-		{module + "/proto", "as above"},
-		{module + "/history", "as above"},
-		{module + "/sim", "as above"},
-		{"google.golang.org", "as above"},
-		{"github.com", "as above"},
-	},
 	"server/structwire": {
 		{module + "/server", "it is about bytes of one type, and knows of no service"},
 		{module + "/history", "as above"},

@@ -18,7 +18,27 @@ const (
 	functionLines = 70
 	fileLines     = 600
 	roomLines     = 2000 // of code: without comments, tests and what is generated
+	roomFiles     = 14   // without tests
 )
+
+// crowded rooms have more files than one can look over, and each as many as it is given here: the numbers only fall.
+var crowded = map[string]int{
+	"client":                 23,
+	"cluster/node":           16,
+	"cmd/statehouse-sim":     40,
+	"cmd/statehousectl":      66,
+	"cmd/statehoused":        32,
+	"engine":                 130,
+	"linearizability/oracle": 25,
+	"linearizability/serial": 16,
+	"server":                 16,
+	"server/answer":          15,
+	"server/web":             15,
+	"sim":                    49,
+	"sim/fuzz":               16,
+	"sim/planted":            37,
+	"sim/simdisk":            20,
+}
 
 // large rooms stay one package each, for a reason.
 var large = map[string]string{
@@ -46,6 +66,7 @@ func TestSizes(t *testing.T) {
 			}
 			checkFunctions(t, p, f)
 		}
+		checkFiles(t, p)
 		if !documented && room(p) != "" {
 			t.Errorf("%s has no doc comment: a room teaches what it is for", p.PkgPath)
 		}
@@ -58,6 +79,20 @@ func TestSizes(t *testing.T) {
 			t.Errorf("%s has %d lines, of at most %d", path, lines, fileLines)
 		}
 	})
+}
+
+// checkFiles holds a room to its number of files. Those for one system only count when they are built for this one.
+func checkFiles(t *testing.T, p *packages.Package) {
+	n, most := len(p.GoFiles), roomFiles
+	if bound, is := crowded[room(p)]; is {
+		most = bound
+		if n <= roomFiles {
+			t.Errorf("%s has %d files, and is not crowded any more", p.PkgPath, n)
+		}
+	}
+	if n > most {
+		t.Errorf("%s has %d files, of at most %d: what grows gets inner walls, not more files", p.PkgPath, n, most)
+	}
 }
 
 // codeLines counts the lines of a file that hold more than a comment.

@@ -9,8 +9,8 @@ import (
 // TestCheckerHoldsRowsToTheirAct: a row that a backup has of a delete or restore of very many keys is what that can
 // have made, or the backup is refused.
 func TestCheckerHoldsRowsToTheirAct(t *testing.T) {
-	a, at := AgentName{"default", "a"}, time.UnixMilli(1_800_000_000_000)
-	key := appendVersion(recordPrefix(RecordName{a.Namespace, a.Agent, "k"}), 2)
+	a, at := AgentName{Namespace: "default", Agent: "a"}, time.UnixMilli(1_800_000_000_000)
+	key := appendVersion(recordPrefix(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: "k"}), 2)
 	deleted, restored := recordRow{tombstone: true, commitTS: 7, commitTime: at}, recordRow{commitTS: 7, commitTime: at, value: []byte("{}")}
 	for name, c := range map[string]struct { // each by itself
 		restores bool
@@ -70,7 +70,7 @@ func TestRenewalThatCannotRead(t *testing.T) {
 	r := newListingRig(t)
 	state := &failingState{stateReader: r.planner.state}
 	r.planner.state = state
-	lease := Renewal{Agent: AgentName{"default", "a"}, Lease: "main", Token: 1, TTL: time.Minute}
+	lease := Renewal{Agent: AgentName{Namespace: "default", Agent: "a"}, Lease: "main", Token: 1, TTL: time.Minute}
 	if _, err := r.Transact(t.Context(), "t1", []Write{evalOf("a", "main", Acquire{Holder: "me", TTL: time.Minute})}, Conditions{}); err != nil {
 		t.Fatal(err)
 	}

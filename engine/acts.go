@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // An act is a change that the log has as what was asked, and not as the keys that it comes to:
@@ -78,7 +80,7 @@ func parseFork(key, body []byte) (*fork, bool) {
 	rest, ok := splitNames(key, forkTag, &f.agent.Namespace, &f.agent.Agent)
 	d := decoder{rest: body}
 	f.at = CommitTS(d.uvarint())
-	f.parent = AgentName{f.agent.Namespace, d.string()}
+	f.parent = AgentName{Namespace: f.agent.Namespace, Agent: d.string()}
 	f.upTo = CommitTS(d.uvarint())
 	state := d.byte()
 	f.whole, f.bare, f.copied = state >= 1, state == 2, d.string()
@@ -114,7 +116,7 @@ func (r *eventRow) act(a AgentName, ts CommitTS) (x *act, ok bool) {
 	d := decoder{rest: body}
 	switch d.byte() {
 	case actFork:
-		x = &act{fork: &fork{agent: a, at: ts, parent: AgentName{a.Namespace, d.string()}, upTo: CommitTS(d.uvarint())}}
+		x = &act{fork: &fork{agent: a, at: ts, parent: AgentName{Namespace: a.Namespace, Agent: d.string()}, upTo: CommitTS(d.uvarint())}}
 		return x, d.end() && len(r.ops) == 0
 	case actDelete:
 		x = &act{many: &rangeAct{agent: a, at: ts, time: r.commitTime, prefix: d.string()}}
@@ -346,7 +348,7 @@ const (
 // Lineage reports of what an agent is a fork; nil: of none. forks are its own forks, in the order of
 // their commits, and since when there are which.
 func (s Snapshot) Lineage(a AgentName) (of *Lineage, forks []Forked, err error) {
-	if err := a.normalize(); err != nil {
+	if err := a.Normalize(); err != nil {
 		return nil, nil, err
 	}
 	if f := s.e.db.forks.get(a); f != nil && f.at <= s.ts {
@@ -378,7 +380,7 @@ func (e *Engine) resolveFork(w *Write) error {
 		return err
 	}
 	if f.upTo = s.ts; s.ts == 0 {
-		return noParent(AgentName{w.Name.Namespace, f.Parent}, 0)
+		return noParent(AgentName{Namespace: w.Name.Namespace, Agent: f.Parent}, 0)
 	}
 	w.Eval = f
 	return nil
@@ -386,18 +388,18 @@ func (e *Engine) resolveFork(w *Write) error {
 
 func (f Fork) check(w *Write, _ *Limits) (Evaluation, error) {
 	n := w.Name.AgentName()
-	parent := AgentName{n.Namespace, f.Parent}
-	if err := n.normalize(); err != nil {
+	parent := AgentName{Namespace: n.Namespace, Agent: f.Parent}
+	if err := n.Normalize(); err != nil {
 		return nil, err
 	}
-	if err := parent.normalize(); err != nil {
+	if err := parent.Normalize(); err != nil {
 		return nil, err
 	}
 	switch {
 	case n == parent:
-		return nil, failf(ErrInvalid, "agent %q cannot be a fork of itself", n.Agent).with("field", "agent_id")
+		return nil, words.Failf(ErrInvalid, "agent %q cannot be a fork of itself", n.Agent).With("field", "agent_id")
 	case w.Name.Key != "" || w.Expected != nil || w.TTL != 0:
-		return nil, failf(ErrInvalid, "a fork is of an agent: it has no key, no expected version and no time to live").with("field", "key")
+		return nil, words.Failf(ErrInvalid, "a fork is of an agent: it has no key, no expected version and no time to live").With("field", "key")
 	}
 	w.Name.Namespace = n.Namespace
 	return f, nil
@@ -431,7 +433,7 @@ func checkActs(writes []*Write) error {
 	for _, w := range writes {
 		a := w.Name.AgentName()
 		if first, is := acted[a]; is && !first {
-			return failf(ErrInvalid, "the transaction does more to agent %q than to fork it: write to the fork in a transaction after it", a.Agent).with("field", "operations")
+			return words.Failf(ErrInvalid, "the transaction does more to agent %q than to fork it: write to the fork in a transaction after it", a.Agent).With("field", "operations")
 		}
 		if acted[a] {
 			acted[a] = false
@@ -441,6 +443,6 @@ func checkActs(writes []*Write) error {
 }
 
 func noParent(a AgentName, at CommitTS) error {
-	return failf(ErrPrecondition, "precondition failed: agent %q has nothing to fork at commit %d: it begins later", a.Agent, at).
-		with("namespace", a.Namespace).with("agent_id", a.Agent).with("reason", "no_parent")
+	return words.Failf(ErrPrecondition, "precondition failed: agent %q has nothing to fork at commit %d: it begins later", a.Agent, at).
+		With("namespace", a.Namespace).With("agent_id", a.Agent).With("reason", "no_parent")
 }

@@ -51,11 +51,11 @@ func do(t *testing.T, e *Engine, ws ...Write) CommitResult {
 }
 
 func evalOf(agent, key string, eval Evaluation) Write {
-	return Write{Name: RecordName{"default", agent, key}, Eval: eval}
+	return Write{Name: RecordName{Namespace: "default", Agent: agent, Key: key}, Eval: eval}
 }
 
 func putOf(agent, key string, ttl time.Duration) Write {
-	return Write{Name: RecordName{"default", agent, key}, Value: fmt.Appendf(nil, `{"of":"%s/%s"}`, agent, key), TTL: ttl}
+	return Write{Name: RecordName{Namespace: "default", Agent: agent, Key: key}, Value: fmt.Appendf(nil, `{"of":"%s/%s"}`, agent, key), TTL: ttl}
 }
 
 // TestForksInARow: from a depth on a fork is refused while what it would inherit is being copied, which ends.
@@ -84,7 +84,7 @@ func TestForksInARow(t *testing.T) {
 			t.Fatalf("it is not copied after %d steps", n)
 		}
 	}
-	if deep := e.db.forks.depth(AgentName{"default", fmt.Sprint("f", made-1)}); deep > deepFork {
+	if deep := e.db.forks.depth(AgentName{Namespace: "default", Agent: fmt.Sprint("f", made-1)}); deep > deepFork {
 		t.Errorf("the last fork is %d deep", deep)
 	}
 	if err := fork(made); err != nil {
@@ -94,12 +94,12 @@ func TestForksInARow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	recs, _, err := s.Scan(ScanOptions{Agent: AgentName{"default", fmt.Sprint("f", made)}})
+	recs, _, err := s.Scan(ScanOptions{Agent: AgentName{Namespace: "default", Agent: fmt.Sprint("f", made)}})
 	if err != nil || len(recs) != keys {
 		t.Errorf("it inherited %d records, %v", len(recs), err)
 	}
 	// What an erasure reaches is all of them, by their depths.
-	if list := e.db.forks.under(AgentName{"default", "f0"}); len(list) != made {
+	if list := e.db.forks.under(AgentName{Namespace: "default", Agent: "f0"}); len(list) != made {
 		t.Errorf("%d forks are under the first agent, of %d", len(list), made)
 	}
 	if err := e.Close(); err != nil {
@@ -186,7 +186,7 @@ func TestRestoresToTimesDiffer(t *testing.T) {
 
 // TestHoldKeys: a key of a hold or a timer is read as it was made, and no beginning of one is taken for it.
 func TestHoldKeys(t *testing.T) {
-	n := RecordName{"default", "a", "k"}
+	n := RecordName{Namespace: "default", Agent: "a", Key: "k"}
 	prefix, deadline := string(recordPrefix(n)), time.Unix(5, 7).UTC()
 	holdKey, timerKey := appendHoldKey(nil, prefix), appendTimerKey(nil, deadline, prefix)
 	if got, ok := splitHoldKey(holdKey); !ok || got != prefix {
@@ -235,7 +235,7 @@ func TestForksInACircle(t *testing.T) {
 		do(t, e, putOf("f0", "k", 0))
 		do(t, e, evalOf("f1", "", Fork{Parent: "f0"}))
 		do(t, e, evalOf("f2", "", Fork{Parent: "f1"}))
-		f := *e.db.forks.get(AgentName{"default", "f1"})
+		f := *e.db.forks.get(AgentName{Namespace: "default", Agent: "f1"})
 		if err := e.Close(); err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // A machine that follows applies steps that were planned elsewhere. It decides nothing and trusts nothing:
@@ -64,7 +65,7 @@ func (e *Engine) Keep(own ...SystemChange) error {
 		setSystem(b, c)
 	}
 	if err := e.db.Apply(b, pebble.Sync); err != nil {
-		e.halt(failf(ErrStorage, "applying a batch failed: %v", err))
+		e.halt(words.Failf(ErrStorage, "applying a batch failed: %v", err))
 	}
 	if f := e.failed.Load(); f != nil {
 		return f
@@ -75,19 +76,19 @@ func (e *Engine) Keep(own ...SystemChange) error {
 // examine reads a step's rows into a batch and checks them.
 func (e *Engine) examine(s *Step, b *pebble.Batch) (*adopted, error) {
 	if s.First != e.head.ts+1 || s.Before != e.head.hash || s.Last+1 < s.First {
-		return nil, failf(ErrDataLoss, "a step of commits %d to %d after %.4x cannot follow commit %d of this store, %.4x: it was planned on another one", s.First, s.Last, s.Before, e.head.ts, e.head.hash)
+		return nil, words.Failf(ErrDataLoss, "a step of commits %d to %d after %.4x cannot follow commit %d of this store, %.4x: it was planned on another one", s.First, s.Last, s.Before, e.head.ts, e.head.hash)
 	}
 	found := &adopted{chain: e.head, floors: make(map[string]CommitTS)}
 	if len(s.Batch) > 0 {
 		if err := b.SetRepr(bytes.Clone(s.Batch)); err != nil {
-			return nil, failf(ErrDataLoss, "a step of commits %d to %d cannot be read: %v", s.First, s.Last, err)
+			return nil, words.Failf(ErrDataLoss, "a step of commits %d to %d cannot be read: %v", s.First, s.Last, err)
 		}
 		if err := found.read(s, b); err != nil {
 			return nil, err
 		}
 	}
 	if found.chain != (mark{s.Last, s.After}) {
-		return nil, failf(ErrDataLoss, "a step says that it ends at commit %d, %.4x, and ends at %d, %.4x", s.Last, s.After, found.chain.ts, found.chain.hash)
+		return nil, words.Failf(ErrDataLoss, "a step says that it ends at commit %d, %.4x, and ends at %d, %.4x", s.Last, s.After, found.chain.ts, found.chain.hash)
 	}
 	return found, nil
 }
@@ -98,11 +99,11 @@ func (a *adopted) read(s *Step, b *pebble.Batch) error {
 		kind, key, value, ok, err := rows.Next()
 		switch {
 		case err != nil:
-			return failf(ErrDataLoss, "a step of commits %d to %d cannot be read: %v", s.First, s.Last, err)
+			return words.Failf(ErrDataLoss, "a step of commits %d to %d cannot be read: %v", s.First, s.Last, err)
 		case !ok && n == b.Count():
 			return nil
 		case !ok:
-			return failf(ErrDataLoss, "a step of %d rows has %d", b.Count(), n)
+			return words.Failf(ErrDataLoss, "a step of %d rows has %d", b.Count(), n)
 		}
 		if n++; !a.row(s, kind, key, value) {
 			return corruptRow(key, "of a step that was planned elsewhere")
@@ -210,13 +211,13 @@ func (e *Engine) adopt(s *Step, b *pebble.Batch, found *adopted) error {
 	e.system.hold(e.db)
 	e.head = found.chain
 	if err := e.db.Apply(b, pebble.Sync); err != nil {
-		return failf(ErrStorage, "applying a batch failed: %v", err)
+		return words.Failf(ErrStorage, "applying a batch failed: %v", err)
 	}
 	e.checkPlaceIfDue()
 	commits := int(s.Last + 1 - s.First)
 	if commits > 0 && !e.halting.Load() {
 		if err := e.witness.record(e.head, commits); err != nil {
-			return failf(ErrStorage, "writing the witness failed: %v", err)
+			return words.Failf(ErrStorage, "writing the witness failed: %v", err)
 		}
 	}
 	if e.halting.Load() {

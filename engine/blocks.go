@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/errors"
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // blockFS checks blocks of tables before Pebble sees them. When a block's checksum is
@@ -48,7 +49,7 @@ func (f blockFile) ReadAt(p []byte, off int64) (int, error) {
 	if err != nil || n < checkedRead || n != len(p) || blockSumHolds(p) {
 		return n, err
 	}
-	damaged := failf(ErrDataLoss, "damage met while reading: the block of %d bytes at %d of %s does not have its checksum", n, off, f.name)
+	damaged := words.Failf(ErrDataLoss, "damage met while reading: the block of %d bytes at %d of %s does not have its checksum", n, off, f.name)
 	return n, errors.Mark(damaged, pebble.ErrCorruption)
 }
 

@@ -79,7 +79,7 @@ func TestPebbleReadsWholeBlocks(t *testing.T) {
 			if i == 7 {
 				size = 1 << 20
 			}
-			name := RecordName{"n", fmt.Sprint("agent-", i%7), fmt.Sprint("key-", i)}
+			name := RecordName{Namespace: "n", Agent: fmt.Sprint("agent-", i%7), Key: fmt.Sprint("key-", i)}
 			key := appendVersion(recordPrefix(name), Version(round+1))
 			if err := db.Set(key, sealRow(key, noise(rng, size)), pebble.NoSync); err != nil {
 				t.Fatal(err)
@@ -128,7 +128,7 @@ func TestPebbleReadsWholeBlocks(t *testing.T) {
 func TestPebbleSearchesForFlippedBits(t *testing.T) {
 	mem := vfs.NewMem()
 	db := factStore(t, mem)
-	key := appendVersion(recordPrefix(RecordName{"n", "a", "k"}), 1)
+	key := appendVersion(recordPrefix(RecordName{Namespace: "n", Agent: "a", Key: "k"}), 1)
 	value := noise(rand.New(rand.NewPCG(1, 1)), 6000)
 	if err := db.Set(key, value, pebble.Sync); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,10 @@
 package engine
 
-import "strconv"
+import (
+	"strconv"
+
+	"statehouse.dev/statehouse/engine/words"
+)
 
 // A value is JSON text, or bytes of a content type. What is stored says which: JSON text begins
 // with {, and bytes with a mark that no text begins with. So digests, sizes and copies are of one thing, and only
@@ -32,13 +36,13 @@ func isBytes(value []byte) bool { return len(value) > 0 && value[0] == bytesMark
 func (e *Engine) checkBytes(w *Write) error {
 	if limit := e.opts.Limits.ValueBytes; len(w.Value) > limit {
 		e.reached.ValueBytes.Add(1)
-		return failf(ErrInvalid, "value of key %q is %d bytes, more than the limit of %d", w.Name.Key, len(w.Value), limit).
-			with("field", "value").with(limitDetail, strconv.Itoa(limit))
+		return words.Failf(ErrInvalid, "value of key %q is %d bytes, more than the limit of %d", w.Name.Key, len(w.Value), limit).
+			With("field", "value").With(limitDetail, strconv.Itoa(limit))
 	}
 	if w.ContentType == "" {
 		w.ContentType = DefaultContentType
 	}
-	if err := checkName("content_type", w.ContentType, MaxContentTypeBytes); err != nil {
+	if err := words.CheckName("content_type", w.ContentType, MaxContentTypeBytes); err != nil {
 		return err
 	}
 	stored := make([]byte, 1, len(w.Value)+len(w.ContentType)+4)

@@ -116,7 +116,7 @@ var choreCases = []choreCase{
 		r.must(r.BeginImport(context.Background(), Import{ID: "x", Targets: []ImportTarget{{Namespace: "new"}}}))
 		var events []ImportEvent
 		for i := range 4 * choreKeys {
-			op := EventOp{Name: RecordName{"new", "i", fmt.Sprint("k", i%3)}, Version: Version(i/3 + 1), Value: fmt.Appendf(nil, `{"n":%d}`, i)}
+			op := EventOp{Name: RecordName{Namespace: "new", Agent: "i", Key: fmt.Sprint("k", i%3)}, Version: Version(i/3 + 1), Value: fmt.Appendf(nil, `{"n":%d}`, i)}
 			events = append(events, ImportEvent{CommitTS: CommitTS(i + 1), Ops: []EventOp{op}})
 		}
 		r.must(r.StageImport(context.Background(), "x", 0, events))
@@ -142,7 +142,7 @@ var choreCases = []choreCase{
 	}, owe: func(r *choreRig) { r.now = r.now.Add(2 * time.Hour) }},
 	{name: "wake-ups are due", make: func(r *choreRig) {
 		for i := range choreKeys {
-			r.do(Write{Name: RecordName{"default", "a", fmt.Sprint("w", i)}, Value: []byte(`{}`), Eval: PutDue{In: time.Hour}})
+			r.do(Write{Name: RecordName{Namespace: "default", Agent: "a", Key: fmt.Sprint("w", i)}, Value: []byte(`{}`), Eval: PutDue{In: time.Hour}})
 		}
 	}, owe: func(r *choreRig) { r.now = r.now.Add(2 * time.Hour) }},
 }

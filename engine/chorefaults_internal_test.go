@@ -97,7 +97,7 @@ func (r *choreRig) do(ws ...Write) {
 func (r *choreRig) write(agent string, keys int) {
 	r.t.Helper()
 	for i := range keys {
-		r.do(Write{Name: RecordName{"default", agent, fmt.Sprintf("k%02d", i)}, Value: fmt.Appendf(nil, `{"n":%d,"text":"%s"}`, r.ids, strings.Repeat("x", 40))})
+		r.do(Write{Name: RecordName{Namespace: "default", Agent: agent, Key: fmt.Sprintf("k%02d", i)}, Value: fmt.Appendf(nil, `{"n":%d,"text":"%s"}`, r.ids, strings.Repeat("x", 40))})
 	}
 }
 

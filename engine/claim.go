@@ -3,6 +3,8 @@ package engine
 import (
 	"encoding/binary"
 	"time"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // MaxClaim is how many records a claim may take at most.
@@ -41,7 +43,7 @@ func (c Claim) check(w *Write, _ *Limits) (Evaluation, error) {
 		return nil, err
 	}
 	if c.Limit < 0 || c.Limit > MaxClaim {
-		return nil, failf(ErrInvalid, "a claim takes at most %d records, not %d", MaxClaim, c.Limit).with("field", "limit")
+		return nil, words.Failf(ErrInvalid, "a claim takes at most %d records, not %d", MaxClaim, c.Limit).With("field", "limit")
 	}
 	if w.Name.Agent != "" {
 		return c, checkRange(w)
@@ -54,12 +56,12 @@ func (c Claim) check(w *Write, _ *Limits) (Evaluation, error) {
 
 func (c Complete) check(w *Write, _ *Limits) (Evaluation, error) {
 	if c.Token == 0 {
-		return nil, failf(ErrInvalid, "a record is completed under the token of its claim, which is above 0").with("field", "token")
+		return nil, words.Failf(ErrInvalid, "a record is completed under the token of its claim, which is above 0").With("field", "token")
 	}
 	if w.Expected != nil {
-		return nil, failf(ErrInvalid, "an operation on a lease has no expected version").with("field", "expected_version")
+		return nil, words.Failf(ErrInvalid, "an operation on a lease has no expected version").With("field", "expected_version")
 	}
-	err := w.Name.normalize()
+	err := w.Name.Normalize()
 	w.Name = wakeOf(w.Name)
 	return c, err
 }
@@ -77,7 +79,7 @@ func (c Claim) evaluate(v *evaluation, op *askedOp) error {
 	taken, bytes := 0, 0
 	return v.pl.ready(op.name, func(wake RecordName) (more bool, err error) {
 		_, key := SplitHidden(wake.Key)
-		name := RecordName{wake.Namespace, wake.Agent, key}
+		name := RecordName{Namespace: wake.Namespace, Agent: wake.Agent, Key: key}
 		rec, err := v.record(name, string(recordPrefix(name)))
 		if err != nil {
 			return false, err
@@ -117,7 +119,7 @@ func (c Claim) result(r *results, op *askedOp) (OpResult, error) {
 		if err != nil {
 			return one, err
 		}
-		rec, err := Snapshot{e: r.e, ts: r.ts}.Get(RecordName{v.Name.Namespace, v.Name.Agent, key})
+		rec, err := Snapshot{e: r.e, ts: r.ts}.Get(RecordName{Namespace: v.Name.Namespace, Agent: v.Name.Agent, Key: key})
 		if err = lastingError(err); err != nil {
 			return one, err
 		}
@@ -134,7 +136,7 @@ func (Complete) result(r *results, op *askedOp) (OpResult, error) { return r.of(
 func checkClaims(writes []*Write) error {
 	for _, w := range writes {
 		if _, is := w.Eval.(Claim); is && len(writes) > 1 {
-			return failf(ErrInvalid, "a claim is the only operation of its transaction").with("field", "claim")
+			return words.Failf(ErrInvalid, "a claim is the only operation of its transaction").With("field", "claim")
 		}
 	}
 	return nil

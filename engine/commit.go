@@ -7,6 +7,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"statehouse.dev/statehouse/engine/jsonform"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Begin opens a transaction that reads at the last published commit. A nil timeout
@@ -22,7 +25,7 @@ func (e *Engine) BeginFor(principal string, timeout *time.Duration) (id TxnID, s
 		return "", 0, 0, err
 	}
 	if e.following.Load() {
-		return "", 0, 0, failf(ErrNotLeader, "%s: begin the transaction there", deposed)
+		return "", 0, 0, words.Failf(ErrNotLeader, "%s: begin the transaction there", deposed)
 	}
 	granted = e.opts.Limits.TxnTimeout
 	if timeout != nil {
@@ -41,11 +44,11 @@ func (e *Engine) TxnPrincipal(id TxnID) (principal string, open bool) { return e
 
 // Stage adds a write or tombstone to an open transaction.
 func (e *Engine) Stage(id TxnID, w Write) error {
-	if err := checkTxnID(id); err != nil {
+	if err := words.CheckTxnID(id); err != nil {
 		return err
 	}
 	if w.Eval != nil {
-		return failf(ErrInvalid, "the operation is of Transact only: a transaction that BeginTransaction opened takes writes and deletes").with("field", "operations")
+		return words.Failf(ErrInvalid, "the operation is of Transact only: a transaction that BeginTransaction opened takes writes and deletes").With("field", "operations")
 	}
 	if err := e.checkWrite(&w); err != nil {
 		return err
@@ -54,7 +57,7 @@ func (e *Engine) Stage(id TxnID, w Write) error {
 }
 
 func (e *Engine) checkWrite(w *Write) error {
-	if err := w.Name.normalize(); err != nil {
+	if err := w.Name.Normalize(); err != nil {
 		return err
 	}
 	if err := w.checkTTL(); err != nil {
@@ -77,9 +80,9 @@ func (w *Write) checkTTL() error {
 	case w.TTL == 0:
 		return nil
 	case w.Tombstone || !sets:
-		return failf(ErrInvalid, "a time to live is of a value that is set").with("field", "ttl_ms")
+		return words.Failf(ErrInvalid, "a time to live is of a value that is set").With("field", "ttl_ms")
 	case w.TTL < 0 || w.TTL > MaxTTL:
-		return failf(ErrInvalid, "the time to live of key %q is %v: at most %v, and positive", w.Name.Key, w.TTL, MaxTTL).with("field", "ttl_ms")
+		return words.Failf(ErrInvalid, "the time to live of key %q is %v: at most %v, and positive", w.Name.Key, w.TTL, MaxTTL).With("field", "ttl_ms")
 	}
 	return nil
 }
@@ -91,18 +94,18 @@ func (e *Engine) checkValueOf(w *Write) error {
 	limit := e.opts.Limits.ValueBytes
 	if w.SentBytes > limit {
 		e.reached.ValueBytes.Add(1)
-		return failf(ErrInvalid, "value of key %q is %d bytes, more than the limit of %d", w.Name.Key, w.SentBytes, limit).
-			with("field", "value").with(limitDetail, strconv.Itoa(limit))
+		return words.Failf(ErrInvalid, "value of key %q is %d bytes, more than the limit of %d", w.Name.Key, w.SentBytes, limit).
+			With("field", "value").With(limitDetail, strconv.Itoa(limit))
 	}
 	if w.SentBytes > 0 {
 		limit = e.opts.Limits.TxnBytes // JSON may be longer than the encoding it was sent in
 	}
-	text, normal, err := checkValue(w.Value, limit)
+	text, normal, err := jsonform.CheckForm(w.Value, limit)
 	if err != nil {
-		f := failf(ErrInvalid, "value of key %q: %v", w.Name.Key, err).with("field", "value")
+		f := words.Failf(ErrInvalid, "value of key %q: %v", w.Name.Key, err).With("field", "value")
 		if len(w.Value) > limit {
 			e.reached.ValueBytes.Add(1)
-			f = f.with(limitDetail, strconv.Itoa(limit))
+			f = f.With(limitDetail, strconv.Itoa(limit))
 		}
 		return f
 	}
@@ -136,7 +139,7 @@ func mayHaveBegun(id TxnID) bool {
 // (G6). The conditions of the first Commit that reaches the writer count. When ctx ends
 // first the outcome is unknown.
 func (e *Engine) Commit(ctx context.Context, id TxnID, c Conditions) (CommitResult, error) {
-	if err := checkTxnID(id); err != nil {
+	if err := words.CheckTxnID(id); err != nil {
 		return CommitResult{}, err
 	}
 	if err := e.checkConditions(&c); err != nil {
@@ -202,7 +205,7 @@ func (e *Engine) commitEnded(id TxnID, ended error) (CommitResult, error) {
 		return r, nil
 	}
 	if e.tooOld(id) {
-		return CommitResult{}, failf(ErrTxnTooOld, "the outcome of transaction %s is no longer kept", id)
+		return CommitResult{}, words.Failf(ErrTxnTooOld, "the outcome of transaction %s is no longer kept", id)
 	}
 	return CommitResult{}, ended
 }
@@ -269,7 +272,7 @@ func (e *Engine) checkAhead(ctx context.Context, p *proposal) error {
 // carries what it read, its client holds the transaction, and it is validated as Commit
 // validates: without writes, too, and then of the newest state.
 func (e *Engine) Transact(ctx context.Context, id TxnID, writes []Write, c Conditions) (CommitResult, error) {
-	if err := checkTxnID(id); err != nil {
+	if err := words.CheckTxnID(id); err != nil {
 		return CommitResult{}, err
 	}
 	p, err := e.proposalOf(id, writes, c)
@@ -285,7 +288,7 @@ func (e *Engine) Transact(ctx context.Context, id TxnID, writes []Write, c Condi
 		}
 	}
 	if begun {
-		return CommitResult{}, failf(ErrTxnIDReused, "transaction id %s is of a transaction that BeginTransaction opened: choose a fresh id", id)
+		return CommitResult{}, words.Failf(ErrTxnIDReused, "transaction id %s is of a transaction that BeginTransaction opened: choose a fresh id", id)
 	}
 	err = e.checkAhead(ctx, p)
 	if err == nil {
@@ -328,7 +331,7 @@ func (e *Engine) proposalOf(id TxnID, writes []Write, c Conditions) (*proposal, 
 	c.Keys = append(expected, c.Keys...)
 	p := newProposal(id, last, c)
 	if len(last) == 0 && len(p.keys) == 0 && len(p.heads) == 0 && c.Reads == nil {
-		return nil, failf(ErrInvalid, "the transaction has neither operations nor preconditions").with("field", "operations")
+		return nil, words.Failf(ErrInvalid, "the transaction has neither operations nor preconditions").With("field", "operations")
 	}
 	if c.Timeout != nil {
 		p.deadline = e.now().Add(*c.Timeout)
@@ -380,7 +383,7 @@ func (e *Engine) checkConditions(c *Conditions) error {
 		return limitErr(&e.reached.TxnOps, "preconditions of a transaction", n, e.opts.Limits.TxnOps)
 	}
 	for i := range c.Keys {
-		if err := c.Keys[i].Name.normalize(); err != nil {
+		if err := c.Keys[i].Name.Normalize(); err != nil {
 			return err
 		}
 	}
@@ -395,14 +398,14 @@ func (e *Engine) checkConditions(c *Conditions) error {
 		c.Keys = append(c.Keys, key)
 	}
 	for i := range c.Heads {
-		if err := c.Heads[i].Agent.normalize(); err != nil {
+		if err := c.Heads[i].Agent.Normalize(); err != nil {
 			return err
 		}
 	}
-	if err := checkSource("principal", c.Principal, MaxPrincipalBytes); err != nil {
+	if err := words.CheckSource("principal", c.Principal, MaxPrincipalBytes); err != nil {
 		return err
 	}
-	if err := checkSource("trace id", c.TraceID, MaxTraceIDBytes); err != nil {
+	if err := words.CheckSource("trace id", c.TraceID, MaxTraceIDBytes); err != nil {
 		return err
 	}
 	if err := checkNoOrigin(c.Metadata); err != nil {
@@ -429,14 +432,14 @@ func (e *Engine) awaitOwn(ctx context.Context, id TxnID, tk *ticket) (CommitResu
 }
 
 func requestEnded(id TxnID, err error) error {
-	return failf(ErrOutcomeUnknown, "the request ended (%v) while transaction %s was being committed: send it again under the same id, or ask for its outcome", err, id)
+	return words.Failf(ErrOutcomeUnknown, "the request ended (%v) while transaction %s was being committed: send it again under the same id, or ask for its outcome", err, id)
 }
 
 // Abort drops an open transaction; of one that has ended, or was never known
 // (whatever its id looks like), it changes nothing. It fails with
 // ErrTxnCommitted, or with what kept it from telling.
 func (e *Engine) Abort(ctx context.Context, id TxnID) error {
-	if checkTxnID(id) != nil {
+	if words.CheckTxnID(id) != nil {
 		return nil
 	}
 	for {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // prepareDir makes sure that dir can hold a store. Each obstacle has its own message.
@@ -30,18 +31,18 @@ func prepareDir(fs vfs.FS, dir string, mustExist bool) error {
 // examineDir looks whether dir can hold a store, or does.
 func examineDir(fs vfs.FS, dir string, mustExist bool) (exists, isStore bool, err error) {
 	if dir == "" {
-		return false, false, failf(ErrInvalid, "no data directory is given")
+		return false, false, words.Failf(ErrInvalid, "no data directory is given")
 	}
 	info, err := fs.Stat(dir)
 	switch {
 	case isNotExist(err) && mustExist:
-		return false, false, failf(ErrNoStore, "%s does not exist, and a store must (is a mount missing?)", dir)
+		return false, false, words.Failf(ErrNoStore, "%s does not exist, and a store must (is a mount missing?)", dir)
 	case isNotExist(err):
 		return false, false, nil
 	case err != nil:
 		return false, false, openFailure(err, "%s cannot be looked at", dir)
 	case !info.IsDir():
-		return true, false, failf(ErrUnusable, "%s is a file, not a directory", dir)
+		return true, false, words.Failf(ErrUnusable, "%s is a file, not a directory", dir)
 	}
 	names, err := fs.List(dir)
 	if err != nil {
@@ -49,14 +50,14 @@ func examineDir(fs vfs.FS, dir string, mustExist bool) (exists, isStore bool, er
 	}
 	isStore = slices.Contains(names, identityName)
 	if mustExist && !isStore {
-		return true, false, failf(ErrNoStore, "%s holds no store, and one must be there", dir)
+		return true, false, words.Failf(ErrNoStore, "%s holds no store, and one must be there", dir)
 	}
 	if !isStore && slices.Contains(names, restoringName) {
 		return true, false, interruptedRestore(dir)
 	}
 	for _, n := range names {
 		if !isStore && !ofAttempt(n) && !ofSystem(n) {
-			return true, false, failf(ErrUnusable, "%s holds %q, which is not of a Statehouse store: choose an empty directory", dir, n)
+			return true, false, words.Failf(ErrUnusable, "%s holds %q, which is not of a Statehouse store: choose an empty directory", dir, n)
 		}
 	}
 	return true, isStore, nil
@@ -126,7 +127,7 @@ func checkStoreDir(env Env, dir string) (*identity, error) {
 	if id == nil {
 		names, err := env.FS.List(dir)
 		if err == nil && len(names) == 0 {
-			return nil, failf(ErrNoStore, "%s is empty: no store was made there", dir)
+			return nil, words.Failf(ErrNoStore, "%s is empty: no store was made there", dir)
 		}
 		if slices.Contains(names, restoringName) {
 			return nil, interruptedRestore(dir)
@@ -134,7 +135,7 @@ func checkStoreDir(env Env, dir string) (*identity, error) {
 		if holdsCommits(env, dir) {
 			return nil, identityMissing(dir)
 		}
-		return nil, failf(ErrNoStore, "%s has no file %s: not a data directory, or one whose making was interrupted", dir, identityName)
+		return nil, words.Failf(ErrNoStore, "%s has no file %s: not a data directory, or one whose making was interrupted", dir, identityName)
 	}
 	return id, nil
 }
@@ -143,11 +144,11 @@ func checkStoreDir(env Env, dir string) (*identity, error) {
 func checkDir(fs vfs.FS, dir string) error {
 	switch info, err := fs.Stat(dir); {
 	case isNotExist(err):
-		return failf(ErrNoStore, "%s does not exist", dir)
+		return words.Failf(ErrNoStore, "%s does not exist", dir)
 	case err != nil:
 		return openFailure(err, "%s cannot be looked at", dir)
 	case !info.IsDir():
-		return failf(ErrUnusable, "%s is a file, not a data directory", dir)
+		return words.Failf(ErrUnusable, "%s is a file, not a data directory", dir)
 	}
 	return nil
 }

@@ -186,7 +186,7 @@ func (d *differ) compareKeys(keys []string) error {
 }
 
 func (d *differ) read(side *DiffSide, key string) (Record, error) {
-	name := RecordName{side.Agent.Namespace, side.Agent.Agent, key}
+	name := RecordName{Namespace: side.Agent.Namespace, Agent: side.Agent.Agent, Key: key}
 	rec, err := side.At.get(name, recordPrefix(name))
 	d.looked.rows, d.looked.bytes = d.looked.rows+1, d.looked.bytes+len(rec.Value)
 	return rec, err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Pebble hangs when its disk is full: flushes are retried for ever, memtables fill up,
@@ -80,7 +81,7 @@ func (e *Engine) warnOfSpace(u vfs.DiskUsage) {
 
 func (e *Engine) refuseForSpace(free uint64) {
 	e.reached.DiskReserve.Add(1)
-	e.full.Store(failf(ErrDiskFull, "the disk has %d bytes free, less than the reserve of %d: writes are refused, reads go on; free some space",
+	e.full.Store(words.Failf(ErrDiskFull, "the disk has %d bytes free, less than the reserve of %d: writes are refused, reads go on; free some space",
 		free, e.space.reserve))
 	e.env.Log("space is short, writes are refused", "free_bytes", free, "reserve_bytes", e.space.reserve)
 }
@@ -171,7 +172,7 @@ func (e *Engine) events() *pebble.EventListener {
 			// On a full disk the engine waits for space, but not while it is opening: then
 			// no operator has been told yet.
 			if failures >= maxFlushFailures && !(noSpace && e.opened.Load()) {
-				e.halt(failf(ErrStorage, "writing tables fails: %v", err))
+				e.halt(words.Failf(ErrStorage, "writing tables fails: %v", err))
 			}
 		},
 		WriteStallBegin: func(pebble.WriteStallBeginInfo) { e.stalls.begin(e.moment()) },

@@ -108,7 +108,7 @@ func (w *piece) visit(s *space, mark *CommitTS, a AgentName, ts CommitTS, each f
 	}
 	for i := range row.ops {
 		if op := &row.ops[i]; op.key != "" && err == nil {
-			err = each(RecordName{a.Namespace, a.Agent, op.key}, op.version)
+			err = each(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: op.key}, op.version)
 		}
 	}
 	if err != nil {

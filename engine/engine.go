@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Options says where a store is and how it behaves. The zero value of a field
@@ -165,7 +166,7 @@ func (e *Engine) halt(reason error) {
 		e.halting.Store(true) // Halt may take a while, and meanwhile nothing may be acknowledged
 		e.env.Halt(reason)
 		// Clients need not know which file it was, nor where; the log does.
-		e.failed.Store(failf(ErrStorage, "storage failed: the daemon acknowledges nothing more and stops; its log tells why"))
+		e.failed.Store(words.Failf(ErrStorage, "storage failed: the daemon acknowledges nothing more and stops; its log tells why"))
 	})
 }
 
@@ -175,7 +176,7 @@ func (e *Engine) noteCorruption(err error) {
 	if !errors.Is(err, ErrDataLoss) {
 		return
 	}
-	f := failf(ErrDataLoss, "writes are refused since damage was met (%v): stop the daemon and run verify", err)
+	f := words.Failf(ErrDataLoss, "writes are refused since damage was met (%v): stop the daemon and run verify", err)
 	if e.corrupt.CompareAndSwap(nil, f) {
 		e.env.Log("damage on disk", "error", err.Error())
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Env is everything that the engine and the server may ask of the outside world.
@@ -48,7 +49,7 @@ type FileID struct{ Device, Inode uint64 }
 
 func (e *Env) validate() error {
 	if e.FS == nil || e.Now == nil || e.Rand == nil || e.Await == nil || e.Halt == nil {
-		return failf(ErrInvalid, "the environment lacks a file system, clock, randomness, await or halt")
+		return words.Failf(ErrInvalid, "the environment lacks a file system, clock, randomness, await or halt")
 	}
 	if e.Log == nil {
 		e.Log = func(string, ...any) {}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // How long a disk operation may take before it is logged, and before the engine halts.
@@ -20,7 +21,7 @@ const (
 func OSEnv(halt func(error), log func(string, ...any)) (Env, func()) {
 	fs, closer := vfs.WithDiskHealthChecks(vfs.Default, slowDisk, nil, func(info vfs.DiskSlowInfo) {
 		if info.Duration >= lostDisk {
-			halt(failf(ErrStorage, "the disk has not answered for %v: %s", info.Duration, info.String()))
+			halt(words.Failf(ErrStorage, "the disk has not answered for %v: %s", info.Duration, info.String()))
 			return
 		}
 		log("disk is slow", "operation", info.String())

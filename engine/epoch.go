@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // A commit_ts alone does not name a commit: a store that is restored from a backup counts on
@@ -87,9 +88,9 @@ func (e *Engine) CheckEpoch(name string, ts CommitTS) error {
 		return nil
 	}
 	c := l.current()
-	return failf(ErrEpoch, "the store was restored as of commit %d and began epoch %s there: commit %d of epoch %q is another one here, or none; "+
+	return words.Failf(ErrEpoch, "the store was restored as of commit %d and began epoch %s there: commit %d of epoch %q is another one here, or none; "+
 		"read the state anew and go on from what it says", c.began, c.name, ts, name).
-		with("epoch", c.name.String()).with("began_ts", c.began.String())
+		With("epoch", c.name.String()).With("began_ts", c.began.String())
 }
 
 // BeginEpoch begins a new epoch in a store that no process has open, at its last commit: what

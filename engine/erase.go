@@ -142,7 +142,7 @@ func (w *piece) takeOut(x *erasure) error {
 			if w.full() {
 				return nil
 			}
-			done, err := w.takeOutKey(x, RecordName{a.Namespace, a.Agent, ev.ops[j].key}, ev.ops[j].version)
+			done, err := w.takeOutKey(x, RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: ev.ops[j].key}, ev.ops[j].version)
 			if err != nil || !done {
 				return err
 			}

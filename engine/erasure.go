@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"sync"
 	"time"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Erasure takes values, their salts and what commits say of themselves out of all of the past
@@ -41,26 +43,26 @@ type ErasureProgress struct {
 func (x *Erasure) normalize() error {
 	switch {
 	case x.Agent == "" && x.Key != "":
-		return failf(ErrInvalid, "a key is erased of an agent: agent_id is empty").with("field", "agent_id")
+		return words.Failf(ErrInvalid, "a key is erased of an agent: agent_id is empty").With("field", "agent_id")
 	case len(x.Reason) > maxReasonBytes:
-		return failf(ErrInvalid, "the reason is %d bytes long, more than %d", len(x.Reason), maxReasonBytes).with("field", "reason")
+		return words.Failf(ErrInvalid, "the reason is %d bytes long, more than %d", len(x.Reason), maxReasonBytes).With("field", "reason")
 	}
 	if x.Namespace == "" {
 		x.Namespace = DefaultNamespace
 	}
-	if err := checkName("namespace", x.Namespace, MaxNamespaceBytes); err != nil {
+	if err := words.CheckName("namespace", x.Namespace, MaxNamespaceBytes); err != nil {
 		return err
 	}
-	if err := checkText("reason", x.Reason); err != nil {
+	if err := words.CheckText("reason", x.Reason); err != nil {
 		return err
 	}
 	if x.Agent != "" {
-		if err := checkName("agent_id", x.Agent, MaxAgentBytes); err != nil {
+		if err := words.CheckName("agent_id", x.Agent, MaxAgentBytes); err != nil {
 			return err
 		}
 	}
 	if x.Key != "" {
-		return checkName("key", x.Key, MaxKeyBytes)
+		return words.CheckName("key", x.Key, MaxKeyBytes)
 	}
 	return nil
 }
@@ -71,9 +73,9 @@ const maxReasonBytes = 4 << 10
 func (x *Erasure) prefix() []byte {
 	switch {
 	case x.Key != "":
-		return recordPrefix(RecordName{x.Namespace, x.Agent, x.Key})
+		return recordPrefix(RecordName{Namespace: x.Namespace, Agent: x.Agent, Key: x.Key})
 	case x.Agent != "":
-		return agentPrefix(recordTag, AgentName{x.Namespace, x.Agent})
+		return agentPrefix(recordTag, AgentName{Namespace: x.Namespace, Agent: x.Agent})
 	}
 	return appendNames(nil, recordTag, x.Namespace)
 }
@@ -180,7 +182,7 @@ func (e *Engine) eraseOne(ctx context.Context, asked Erasure, looked CommitTS, r
 			return err
 		}
 		if err := e.env.Await(ctx, changed); err != nil {
-			return failf(ErrOutcomeUnknown, "the request ended (%v) while the erasure was under way: it goes on; ask for it again to see it end", err)
+			return words.Failf(ErrOutcomeUnknown, "the request ended (%v) while the erasure was under way: it goes on; ask for it again to see it end", err)
 		}
 	}
 }
@@ -197,12 +199,12 @@ func (e *Engine) beginErasure(ctx context.Context, asked Erasure, looked CommitT
 					return nil, nil
 				}
 			}
-			if a := (AgentName{asked.Namespace, asked.Agent}); !asked.Forks && a.Agent != "" && e.forkedSince(a, looked) {
-				return nil, failf(ErrPrecondition, "precondition failed: agent %q was forked just now: look again what is to be erased", a.Agent).
-					with("namespace", a.Namespace).with("agent_id", a.Agent).with("reason", "forks")
+			if a := (AgentName{Namespace: asked.Namespace, Agent: asked.Agent}); !asked.Forks && a.Agent != "" && e.forkedSince(a, looked) {
+				return nil, words.Failf(ErrPrecondition, "precondition failed: agent %q was forked just now: look again what is to be erased", a.Agent).
+					With("namespace", a.Namespace).With("agent_id", a.Agent).With("reason", "forks")
 			}
 			if n := len(e.chores.erasures); n >= maxErasures {
-				return nil, failf(ErrLimit, "%d erasures are under way, the limit is %d: retry when one has ended", n, maxErasures)
+				return nil, words.Failf(ErrLimit, "%d erasures are under way, the limit is %d: retry when one has ended", n, maxErasures)
 			}
 			x = &erasure{id: id, Erasure: asked, began: e.planner.head.ts, changed: make(chan struct{})}
 			return []SystemChange{{Kind: erasureKind, Name: id, Body: x.append(nil)}}, nil
@@ -243,7 +245,7 @@ func (e *Engine) PreviewErasure(ctx context.Context, asked Erasure) (p ErasurePr
 	if err := asked.normalize(); err != nil {
 		return p, err
 	}
-	agents := []AgentName{{asked.Namespace, asked.Agent}}
+	agents := []AgentName{{Namespace: asked.Namespace, Agent: asked.Agent}}
 	if asked.Forks {
 		forks, err := e.Inheritors(ctx, asked)
 		if err != nil {
@@ -263,7 +265,7 @@ func (e *Engine) PreviewErasure(ctx context.Context, asked Erasure) (p ErasurePr
 
 func (e *Engine) previewErasure(ctx context.Context, asked *Erasure, p *ErasureProgress) error {
 	prefix := asked.prefix()
-	it, err := e.db.recordRows(AgentName{asked.Namespace, asked.Agent}, prefix, successor(prefix))
+	it, err := e.db.recordRows(AgentName{Namespace: asked.Namespace, Agent: asked.Agent}, prefix, successor(prefix))
 	if err != nil {
 		return err
 	}

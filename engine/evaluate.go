@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // An operation that the writer evaluates says what is to be done with what is there, so that no
@@ -248,7 +250,7 @@ func (v *evaluation) scan(a AgentName, prefix string, visit func(key string) boo
 	more := true
 	err := v.pl.state.existing(a, prefix, func(key string) bool {
 		v.pl.evaluated.keys++
-		if v.find(a, string(recordPrefix(RecordName{a.Namespace, a.Agent, key}))) == nil {
+		if v.find(a, string(recordPrefix(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: key}))) == nil {
 			more = visit(key)
 		}
 		return more
@@ -280,16 +282,18 @@ func (v *evaluation) shown(a AgentName) error {
 }
 
 // evaluationf refuses an operation for what it found.
-func evaluationf(format string, args ...any) *Failure { return failf(ErrEvaluation, format, args...) }
+func evaluationf(format string, args ...any) *Failure {
+	return words.Failf(ErrEvaluation, format, args...)
+}
 
 // evaluationLimit refuses what an evaluation came to.
 func evaluationLimit(what string, got, limit int) *Failure {
-	return evaluationf("%s: %d, the limit is %d", what, got, limit).with(limitDetail, strconv.Itoa(limit)).with("what", what)
+	return evaluationf("%s: %d, the limit is %d", what, got, limit).With(limitDetail, strconv.Itoa(limit)).With("what", what)
 }
 
 // onKey says in f's details which key it is about.
 func onKey(f *Failure, n RecordName) *Failure {
-	return f.with("namespace", n.Namespace).with("agent_id", n.Agent).with("key", n.Key)
+	return f.With("namespace", n.Namespace).With("agent_id", n.Agent).With("key", n.Key)
 }
 
 func hasEvaluated(writes []*Write) bool {

@@ -10,7 +10,7 @@ import (
 type clearing struct{ most int }
 
 func (clearing) hasValue() bool                                  { return false }
-func (c clearing) check(w *Write, _ *Limits) (Evaluation, error) { return c, w.Name.normalize() }
+func (c clearing) check(w *Write, _ *Limits) (Evaluation, error) { return c, w.Name.Normalize() }
 func (c clearing) fingerprint(b []byte) []byte                   { return append(b, 'c', byte(c.most)) }
 func (clearing) result(_ *results, op *askedOp) (OpResult, error) {
 	return OpResult{Name: op.name}, nil
@@ -18,7 +18,7 @@ func (clearing) result(_ *results, op *askedOp) (OpResult, error) {
 func (c clearing) evaluate(v *evaluation, op *askedOp) (err error) {
 	n := 0
 	return v.scan(op.name.AgentName(), op.name.Key, func(key string) bool {
-		v.remove(RecordName{op.name.Namespace, op.name.Agent, key})
+		v.remove(RecordName{Namespace: op.name.Namespace, Agent: op.name.Agent, Key: key})
 		n++
 		return n < c.most
 	})
@@ -59,7 +59,7 @@ func TestScanSeesAllThatIsPlanned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	records, _, err := s.Scan(ScanOptions{Agent: AgentName{"", "a"}})
+	records, _, err := s.Scan(ScanOptions{Agent: AgentName{Namespace: "", Agent: "a"}})
 	if err != nil || len(records) != 2 || records[0].Name.Key != "k/after" || records[1].Name.Key != "other" {
 		t.Errorf("G3: %v are left, %v", records, err)
 	}

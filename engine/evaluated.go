@@ -3,6 +3,8 @@ package engine
 import (
 	"cmp"
 	"errors"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // What evaluated operations need of the planner, and what their requests are answered.
@@ -69,14 +71,14 @@ func (e *Engine) checkOp(w *Write) (err error) {
 		return err
 	}
 	if w.Tombstone {
-		return failf(ErrInvalid, "an operation is a delete, or is evaluated, not both").with("field", "operations")
+		return words.Failf(ErrInvalid, "an operation is a delete, or is evaluated, not both").With("field", "operations")
 	}
 	if w.Eval.hasValue() {
 		if err := e.checkValueOf(w); err != nil {
 			return err
 		}
 	} else if len(w.Value) > 0 {
-		return failf(ErrInvalid, "the operation takes no value").with("field", "value")
+		return words.Failf(ErrInvalid, "the operation takes no value").With("field", "value")
 	}
 	if err := cmp.Or(e.resolveFork(w), e.resolveRestore(w)); err != nil {
 		return err
@@ -193,7 +195,7 @@ func checkTogether(writes []*Write) error {
 	}
 	for _, w := range writes {
 		if _, is := w.Eval.(IfAbsent); is && named[w.Name] > 1 {
-			return failf(ErrInvalid, "key %q is written if it is absent, and named by another operation of the transaction", w.Name.Key).with("field", "if_absent")
+			return words.Failf(ErrInvalid, "key %q is written if it is absent, and named by another operation of the transaction", w.Name.Key).With("field", "if_absent")
 		}
 	}
 	if err := cmp.Or(checkActs(writes), checkClaims(writes)); err != nil {

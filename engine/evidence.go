@@ -2,6 +2,7 @@ package engine
 
 import (
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // evidence is what the files beside the store say about the log's end. Pebble alone
@@ -44,7 +45,7 @@ func (ev *evidence) witnessMissing(head mark) bool {
 func (ev *evidence) check(r *store, head mark) (lost CommitTS, err error) {
 	if m := ev.unsynced; m != nil {
 		if m.ts > head.ts {
-			return 0, failf(ErrDataLoss, "the log ends at commit %d, but everything up to commit %d was synced before the store ran without syncs: acknowledged commits are lost", head.ts, m.ts)
+			return 0, words.Failf(ErrDataLoss, "the log ends at commit %d, but everything up to commit %d was synced before the store ran without syncs: acknowledged commits are lost", head.ts, m.ts)
 		}
 		if err := checkMark(r, *m); err != nil {
 			return 0, err
@@ -53,8 +54,8 @@ func (ev *evidence) check(r *store, head mark) (lost CommitTS, err error) {
 	for _, m := range ev.witness.marks {
 		switch {
 		case m.ts > head.ts && ev.unsynced == nil:
-			return 0, failf(ErrDataLoss, "the log ends at commit %d but the witness saw commit %d: acknowledged commits are lost", head.ts, m.ts).
-				with("log_head", head.ts.String()).with("witness_head", m.ts.String())
+			return 0, words.Failf(ErrDataLoss, "the log ends at commit %d but the witness saw commit %d: acknowledged commits are lost", head.ts, m.ts).
+				With("log_head", head.ts.String()).With("witness_head", m.ts.String())
 		case m.ts > head.ts:
 			lost = max(lost, m.ts-head.ts)
 		default:
@@ -76,13 +77,13 @@ func checkMark(r *store, m mark) error {
 		return err
 	}
 	if row.hash != m.hash {
-		return failf(ErrDataLoss, "commit %d is not the one the witness saw: the log was changed", m.ts)
+		return words.Failf(ErrDataLoss, "commit %d is not the one the witness saw: the log was changed", m.ts)
 	}
 	return nil
 }
 
 func missingWitness(path string) *Failure {
-	return failf(ErrDataLoss, "%s is missing or spoilt: whether the log has lost its end cannot be told; restore a backup, or accept that for one start with --accept-missing-witness", path)
+	return words.Failf(ErrDataLoss, "%s is missing or spoilt: whether the log has lost its end cannot be told; restore a backup, or accept that for one start with --accept-missing-witness", path)
 }
 
 // sawCommits reports whether the witness names any commit.

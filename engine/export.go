@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // A backup is made of rows as they are stored: what stands in them is no business of whoever
@@ -90,7 +91,7 @@ func (e *Engine) export(after CommitTS) (*Export, error) {
 	to := at.ts
 	if after > to {
 		_ = moved.close()
-		return nil, failf(ErrInvalid, "commit %d has not happened yet; the last is %d", after, to).with("field", "after_ts").with("last_commit_ts", to.String())
+		return nil, words.Failf(ErrInvalid, "commit %d has not happened yet; the last is %d", after, to).With("field", "after_ts").With("last_commit_ts", to.String())
 	}
 	snap := e.db.NewSnapshot()
 	x := &Export{e: e, snap: snap, db: &store{DB: e.db.DB, then: snap}, moved: moved, at: after, commits: 16, known: make(map[AgentName]bool)}
@@ -114,8 +115,8 @@ func (x *Export) begin() error {
 	case x.of.After == 0:
 		x.base = x.went.namespaces()
 	case x.of.After < dropped:
-		return failf(ErrOutOfRange, "retention has dropped some of what was committed after commit %d, up to commit %d: begin a new backup, of the whole store", x.of.After, dropped).
-			with("floor_ts", dropped.String())
+		return words.Failf(ErrOutOfRange, "retention has dropped some of what was committed after commit %d, up to commit %d: begin a new backup, of the whole store", x.of.After, dropped).
+			With("floor_ts", dropped.String())
 	}
 	from, _, err := x.markAt(x.of.After)
 	if err != nil {
@@ -340,7 +341,7 @@ func (w *exportWave) readRows() error {
 			a := c.row.parts[j].agent
 			for k := range c.events[j].ops {
 				op := &c.events[j].ops[k]
-				records.add(appendRecordKey(records.buf, RecordName{a.Namespace, a.Agent, op.key}, op.version))
+				records.add(appendRecordKey(records.buf, RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: op.key}, op.version))
 			}
 		}
 		before := len(rest.ends)

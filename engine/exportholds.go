@@ -3,6 +3,8 @@ package engine
 import (
 	"bytes"
 	"fmt"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // How long a record was written to last stands in its row, and goes into a backup with it. That its
@@ -73,7 +75,7 @@ func (r *Restore) addMoved(body []byte) error {
 		r.set(key, bytes.Clone(d.text()))
 	}
 	if d.failed {
-		return failf(ErrDataLoss, "the deadlines that were moved are malformed")
+		return words.Failf(ErrDataLoss, "the deadlines that were moved are malformed")
 	}
 	if r.batch.Len() >= exportBytes {
 		return r.apply()

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // features are what builds may write into a store beyond format 2 as it began: tags of
@@ -41,7 +42,7 @@ func checkFeatures(r *store) error {
 func knowFeatures(used []string) error {
 	used = slices.DeleteFunc(slices.Clone(used), func(f string) bool { return slices.Contains(features, f) })
 	if len(used) > 0 {
-		return failf(ErrFormat, "the store uses %s, which this build does not know: use a newer statehoused", strings.Join(used, ", "))
+		return words.Failf(ErrFormat, "the store uses %s, which this build does not know: use a newer statehoused", strings.Join(used, ", "))
 	}
 	return nil
 }

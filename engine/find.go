@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"strings"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Finding looks at every record in scope: there is no index but the order of keys and, for what
@@ -45,7 +47,7 @@ func (o *FindOptions) normalize() error {
 	}
 	o.Namespace = f.Namespace
 	if o.Changed && o.AllAgents {
-		return failf(ErrInvalid, "records are listed by last change of one agent, not of all of a namespace").with("field", "order")
+		return words.Failf(ErrInvalid, "records are listed by last change of one agent, not of all of a namespace").With("field", "order")
 	}
 	return checkPrefix(o.Prefix)
 }
@@ -128,7 +130,7 @@ func (f *finder) keyAfter(agent string) (after string, err error) {
 }
 
 func wrongPlace() error {
-	return failf(ErrInvalid, "the page token is not one of this list").with("field", "page_token")
+	return words.Failf(ErrInvalid, "the page token is not one of this list").With("field", "page_token")
 }
 
 // findInAll finds in one agent of the namespace after the other.
@@ -137,7 +139,7 @@ func (f *finder) findInAll() error {
 	lower := base
 	if f.o.After != "" {
 		agent, _, _ := strings.Cut(f.o.After, "\x00")
-		if checkName("agent_id", agent, MaxAgentBytes) != nil {
+		if words.CheckName("agent_id", agent, MaxAgentBytes) != nil {
 			return wrongPlace()
 		}
 		var err error
@@ -198,7 +200,7 @@ func (f *finder) eachAgent(agents, records *rowIter, base int, after string) err
 // findIn finds in one agent, after a key. rows, unless nil, is an iterator to use. whole reports
 // whether there is nothing left of the agent.
 func (f *finder) findIn(agent, after string, rows *rowIter) (whole bool, err error) {
-	o := &ScanOptions{Agent: AgentName{f.o.Namespace, agent}, Prefix: f.o.Prefix, After: after, KeysOnly: f.o.KeysOnly}
+	o := &ScanOptions{Agent: AgentName{Namespace: f.o.Namespace, Agent: agent}, Prefix: f.o.Prefix, After: after, KeysOnly: f.o.KeysOnly}
 	place := func(key string) string { return placeOf(agent, key) }
 	if f.s.e.db.derived(o.Agent) {
 		rows = nil // it may have rows elsewhere

@@ -76,7 +76,7 @@ func (f *finder) findChanged() error {
 			return nil
 		}
 	}
-	o := &ScanOptions{Agent: AgentName{f.o.Namespace, f.o.Agent}, Prefix: f.o.Prefix, After: p.after, KeysOnly: f.o.KeysOnly}
+	o := &ScanOptions{Agent: AgentName{Namespace: f.o.Namespace, Agent: f.o.Agent}, Prefix: f.o.Prefix, After: p.after, KeysOnly: f.o.KeysOnly}
 	place := func(key string) string {
 		p.after = key
 		return p.String()
@@ -88,7 +88,7 @@ func (f *finder) findChanged() error {
 // lowest is where the agent's own events begin; 0: with its first record.
 func (f *finder) lowest() CommitTS {
 	lowest := f.floor
-	if fork := f.s.e.db.forks.get(AgentName{f.o.Namespace, f.o.Agent}); fork != nil {
+	if fork := f.s.e.db.forks.get(AgentName{Namespace: f.o.Namespace, Agent: f.o.Agent}); fork != nil {
 		lowest = max(lowest, fork.at)
 	}
 	return lowest
@@ -102,7 +102,7 @@ func (p *changedPlace) isLeft(rec *Record) bool {
 // walkEvents considers the records of the agent's own events from p on downwards, and moves p. whole
 // reports whether it came to where they begin.
 func (f *finder) walkEvents(p *changedPlace) (whole bool, err error) {
-	a := AgentName{f.o.Namespace, f.o.Agent}
+	a := AgentName{Namespace: f.o.Namespace, Agent: f.o.Agent}
 	lowest := f.lowest()
 	if p.ts < lowest {
 		return true, nil
@@ -163,7 +163,7 @@ func (f *finder) event(p *changedPlace, a AgentName, ops []eventRowOp) (done boo
 		if i > 0 && f.full() {
 			return false, nil
 		}
-		name := RecordName{a.Namespace, a.Agent, ops[i].key}
+		name := RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: ops[i].key}
 		rec, err := f.s.get(name, recordPrefix(name))
 		if err != nil {
 			return false, err

@@ -7,7 +7,7 @@ import "testing"
 func TestHiddenRecordsAreNotFound(t *testing.T) {
 	e := openStill(t)
 	set := func(key, value string) *Write {
-		return &Write{Name: RecordName{"ns", "a", key}, Value: []byte(value)}
+		return &Write{Name: RecordName{Namespace: "ns", Agent: "a", Key: key}, Value: []byte(value)}
 	}
 	commitStill(t, e, "first", set(leaseKey("k"), `{"n":1}`))
 	commitStill(t, e, "second", set("k", `{}`), set(leaseKey("k"), `{"n":2}`), set(dueKey("k"), `{}`))
@@ -28,14 +28,14 @@ func TestHiddenRecordsAreNotFound(t *testing.T) {
 			}
 		}
 	}
-	a := AgentName{"ns", "a"}
+	a := AgentName{Namespace: "ns", Agent: "a"}
 	list, _, err := snap.Folders(ScanOptions{Agent: a}, "e")
 	if err != nil || len(list) != 1 || list[0] != (Listed{Name: "k"}) {
 		t.Errorf("folders: %v, %v", list, err)
 	}
 	for _, rows := range []int{1, 10_000} {
 		e.opts.Tuning.LookedRows = rows
-		for _, from := range []DiffSide{{Agent: a, At: Snapshot{e: e, ts: 1}}, {Agent: a, Empty: true}, {Agent: AgentName{"ns", "nobody"}, At: snap}} {
+		for _, from := range []DiffSide{{Agent: a, At: Snapshot{e: e, ts: 1}}, {Agent: a, Empty: true}, {Agent: AgentName{Namespace: "ns", Agent: "nobody"}, At: snap}} {
 			o, keys := DiffOptions{From: from, To: DiffSide{Agent: a, At: snap}}, 0
 			for more := true; more; more = o.After != "" {
 				d, err := e.Diff(o)

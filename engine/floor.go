@@ -1,6 +1,10 @@
 package engine
 
-import "maps"
+import (
+	"maps"
+
+	"statehouse.dev/statehouse/engine/words"
+)
 
 // The floor of a namespace is the first commit of it that can be read. Below it rows are missing.
 // A reader checks the floor after it has read: rows go only after the floor has moved past them,
@@ -39,6 +43,6 @@ func (e *Engine) inRange(namespace string, ts CommitTS, err error) error {
 }
 
 func belowFloor(namespace string, ts, floor CommitTS) error {
-	return failf(ErrOutOfRange, "commit %d is older than what is kept of namespace %q, which begins at commit %d", ts, namespace, floor).
-		with("namespace", namespace).with("floor_ts", floor.String())
+	return words.Failf(ErrOutOfRange, "commit %d is older than what is kept of namespace %q, which begins at commit %d", ts, namespace, floor).
+		With("namespace", namespace).With("floor_ts", floor.String())
 }

@@ -3,6 +3,8 @@ package engine
 import (
 	"bytes"
 	"strings"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Folders are what keys have in common up to a delimiter. Listing them costs a seek each: a
@@ -24,7 +26,7 @@ func (s Snapshot) Folders(o ScanOptions, delimiter string) (list []Listed, more 
 	if err := o.normalize(); err != nil {
 		return nil, false, err
 	}
-	if err := checkName("delimiter", delimiter, MaxDelimiterBytes); err != nil {
+	if err := words.CheckName("delimiter", delimiter, MaxDelimiterBytes); err != nil {
 		return nil, false, err
 	}
 	o.KeysOnly = true

@@ -3,6 +3,8 @@ package engine
 import (
 	"slices"
 	"time"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Several machines may keep one store. One of them leads: it plans. The others follow: they apply what it
@@ -35,7 +37,7 @@ func (e *Engine) Drop() {
 	if fl.batch != nil {
 		_ = fl.batch.Close()
 	}
-	fl.system.answer(failf(ErrNotLeader, "%s, and the change was not made", deposed))
+	fl.system.answer(words.Failf(ErrNotLeader, "%s, and the change was not made", deposed))
 	left := make([]*proposal, len(fl.answers))
 	for i := range fl.answers {
 		left[i] = fl.answers[i].p

@@ -51,7 +51,7 @@ func (x *erasure) forks(t *forks) []*fork {
 	if x.Agent == "" {
 		return t.partial(x.Namespace)
 	}
-	a := AgentName{x.Namespace, x.Agent}
+	a := AgentName{Namespace: x.Namespace, Agent: x.Agent}
 	of := t.under(a)
 	if f := t.get(a); f != nil {
 		of = append(of, f)

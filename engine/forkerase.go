@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // An erasure reaches what forks inherited, or it is refused: nobody is to think that something is
@@ -23,7 +25,7 @@ func (e *Engine) Inheritors(ctx context.Context, x Erasure) ([]AgentName, error)
 		return nil, nil
 	}
 	var list []AgentName
-	for _, f := range e.db.forks.under(AgentName{x.Namespace, x.Agent}) {
+	for _, f := range e.db.forks.under(AgentName{Namespace: x.Namespace, Agent: x.Agent}) {
 		has := x.Key == ""
 		if err := endOf(ctx); err != nil {
 			return nil, err
@@ -43,7 +45,7 @@ func (e *Engine) Inheritors(ctx context.Context, x Erasure) ([]AgentName, error)
 
 // inherited reports whether a fork inherited anything of a key.
 func (e *Engine) inherited(f *fork, key string) (has bool, err error) {
-	prefix := recordPrefix(RecordName{f.agent.Namespace, f.agent.Agent, key})
+	prefix := recordPrefix(RecordName{Namespace: f.agent.Namespace, Agent: f.agent.Agent, Key: key})
 	rows, err := e.db.recordRows(f.agent, prefix, successor(prefix))
 	if err != nil {
 		return false, err
@@ -85,8 +87,8 @@ func hasForks(x *Erasure, forks []AgentName) *Failure {
 	if len(forks) > named {
 		list += ", …"
 	}
-	return failf(ErrPrecondition, "precondition failed: agent %q was forked, and its forks inherited what is to be erased: %s; erase them as well, or leave it", x.Agent, list).
-		with("namespace", x.Namespace).with("agent_id", x.Agent).with("reason", "forks").with("forks", strconv.Itoa(len(forks)))
+	return words.Failf(ErrPrecondition, "precondition failed: agent %q was forked, and its forks inherited what is to be erased: %s; erase them as well, or leave it", x.Agent, list).
+		With("namespace", x.Namespace).With("agent_id", x.Agent).With("reason", "forks").With("forks", strconv.Itoa(len(forks)))
 }
 
 // Erase erases, and calls report with what has been done so far, whenever that is more and at the
@@ -116,7 +118,7 @@ func (e *Engine) Erase(ctx context.Context, asked Erasure, report func(ErasurePr
 		if err != nil {
 			return err
 		}
-		done[AgentName{next.Namespace, next.Agent}] = true
+		done[AgentName{Namespace: next.Namespace, Agent: next.Agent}] = true
 		if forks, err = e.Inheritors(ctx, asked); err != nil { // there may be more by now
 			return err
 		}

@@ -1,19 +1,23 @@
 package engine
 
-import "slices"
+import (
+	"slices"
+
+	"statehouse.dev/statehouse/engine/words"
+)
 
 // planFork decides whether an agent can be made a fork, now that it is its turn. It looks at
 // nothing but heads, however many keys there are to inherit.
 func (pl *planner) planFork(a AgentName, asked *Fork) (*fork, error) {
-	f := &fork{agent: a, at: pl.head.ts + 1, parent: AgentName{a.Namespace, asked.Parent}, upTo: asked.upTo}
+	f := &fork{agent: a, at: pl.head.ts + 1, parent: AgentName{Namespace: a.Namespace, Agent: asked.Parent}, upTo: asked.upTo}
 	head, err := pl.agentHead(a)
 	if err != nil {
 		return nil, err
 	}
 	if head := head.last; head != 0 {
-		return nil, failf(ErrPrecondition, "precondition failed: agent %q exists, its last commit is %d: a fork is a new agent", f.agent.Agent, head).
-			with("namespace", f.agent.Namespace).with("agent_id", f.agent.Agent).
-			with("expected_head", "0").with("current_head", head.String())
+		return nil, words.Failf(ErrPrecondition, "precondition failed: agent %q exists, its last commit is %d: a fork is a new agent", f.agent.Agent, head).
+			With("namespace", f.agent.Namespace).With("agent_id", f.agent.Agent).
+			With("expected_head", "0").With("current_head", head.String())
 	}
 	if f.upTo == 0 {
 		f.upTo = pl.head.ts
@@ -31,8 +35,8 @@ func (pl *planner) planFork(a AgentName, asked *Fork) (*fork, error) {
 	case head.last == 0:
 		return nil, noParent(f.parent, f.upTo)
 	case forks.depth(f.parent) >= deepestFork:
-		return nil, failf(ErrLimit, "agent %q is a fork of a fork, %d deep, which is the limit: what it inherits is being copied, try again", f.parent.Agent, deepestFork).
-			with(limitDetail, "16").with("what", "forks of forks")
+		return nil, words.Failf(ErrLimit, "agent %q is a fork of a fork, %d deep, which is the limit: what it inherits is being copied, try again", f.parent.Agent, deepestFork).
+			With(limitDetail, "16").With("what", "forks of forks")
 	}
 	return f, nil
 }
@@ -75,8 +79,8 @@ func (e *Engine) refuseForks(p *proposal) error {
 		f, is := op.eval.(Fork)
 		for _, x := range e.chores.erasures {
 			if is && x.Namespace == op.name.Namespace && (x.Agent == "" || x.Agent == f.Parent || x.Agent == op.name.Agent) {
-				return failf(ErrPrecondition, "precondition failed: agent %q is being erased: fork it when that is done", f.Parent).
-					with("namespace", x.Namespace).with("agent_id", f.Parent).with("reason", "erasure")
+				return words.Failf(ErrPrecondition, "precondition failed: agent %q is being erased: fork it when that is done", f.Parent).
+					With("namespace", x.Namespace).With("agent_id", f.Parent).With("reason", "erasure")
 			}
 		}
 	}

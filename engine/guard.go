@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // guardFS halts on the first error of a write that Pebble cannot take back: of
@@ -28,7 +29,7 @@ func guarded(base string) bool {
 
 func (g guardFS) check(what, name string, err error) error {
 	if err != nil && guarded(g.PathBase(name)) {
-		g.halt(failf(ErrStorage, "%s of %s failed: %v", what, name, err))
+		g.halt(words.Failf(ErrStorage, "%s of %s failed: %v", what, name, err))
 	}
 	return err
 }
@@ -109,7 +110,7 @@ type guardDir struct {
 func (d guardDir) Sync() error {
 	err := d.File.Sync()
 	if err != nil {
-		d.halt(failf(ErrStorage, "sync of directory %s failed: %v", d.name, err))
+		d.halt(words.Failf(ErrStorage, "sync of directory %s failed: %v", d.name, err))
 	}
 	return err
 }

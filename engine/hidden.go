@@ -3,7 +3,7 @@ package engine
 import "strings"
 
 // Hidden records are the engine's own of an agent: leases, and what has become due. Their keys
-// begin with U+0001, which no name that a user gives can contain (checkText). They are records
+// begin with U+0001, which no name that a user gives can contain (words.CheckText). They are records
 // like any other: they have versions, events and digests, and verify, backup, retention and
 // erasure need no case for them. Only reads of users leave them out: a list of an agent begins
 // after them, and replay and watch show their operations only to whoever asks for them.

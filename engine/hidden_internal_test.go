@@ -43,7 +43,7 @@ func commitStill(t *testing.T, e *Engine, id TxnID, writes ...*Write) CommitResu
 func TestHiddenRecordsAreNotRead(t *testing.T) {
 	e := openStill(t)
 	set := func(key string) *Write {
-		return &Write{Name: RecordName{"ns", "a", key}, Value: []byte(`{}`)}
+		return &Write{Name: RecordName{Namespace: "ns", Agent: "a", Key: key}, Value: []byte(`{}`)}
 	}
 	commitStill(t, e, "both", set("k"), set(leaseKey("k")), set(dueKey("k")))
 	commitStill(t, e, "hidden", set(leaseKey("other")))
@@ -53,7 +53,7 @@ func TestHiddenRecordsAreNotRead(t *testing.T) {
 		{}, {Reverse: true}, {Prefix: "\x01"}, {Prefix: "\x01", Reverse: true}, {Prefix: leaseKey("")}, {After: "\x01"}, {After: "\x01", Reverse: true},
 		{After: leaseKey("k"), Prefix: leaseKey(""), Reverse: true}, {After: "a"}, {After: "l", Reverse: true}, {Prefix: "k"},
 	} {
-		o.Agent = AgentName{"ns", "a"}
+		o.Agent = AgentName{Namespace: "ns", Agent: "a"}
 		want := 1
 		if strings.HasPrefix(o.Prefix, hiddenMark) || o.Reverse && o.After == "\x01" {
 			want = 0
@@ -95,7 +95,7 @@ func TestHiddenRecordsAreNotRead(t *testing.T) {
 			t.Errorf("a replay of %+v shows %q, want %q", c.f, got, c.keys)
 		}
 	}
-	l := listedOf([]readRange{{agent: AgentName{"ns", "a"}}, {agent: AgentName{"ns", "a"}, prefix: "\x01"}}, head)
+	l := listedOf([]readRange{{agent: AgentName{Namespace: "ns", Agent: "a"}}, {agent: AgentName{Namespace: "ns", Agent: "a"}, prefix: "\x01"}}, head)
 	if l[0].contains(leaseKey("k")) || !l[0].contains("k") {
 		t.Errorf("what a transaction listed: %+v", l)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // FormatVersion is the on-disk format this build reads and writes. An older one is migrated
@@ -42,19 +43,19 @@ func readIdentity(fs vfs.FS, path string) (*identity, error) {
 	var id identity
 	text, sum, found := strings.Cut(string(data), "checksum ")
 	if _, err := fmt.Sscanf(text, "Statehouse data directory\nformat %d\nstore %s\n", &id.format, &id.storeID); err != nil || !found {
-		return nil, failf(ErrDataLoss, "%s is damaged: not an identity file", path)
+		return nil, words.Failf(ErrDataLoss, "%s is damaged: not an identity file", path)
 	}
 	if sum != fmt.Sprintf("%08x\n", crc32.Checksum([]byte(text), castagnoli)) {
-		return nil, failf(ErrDataLoss, "%s is damaged: checksum mismatch", path)
+		return nil, words.Failf(ErrDataLoss, "%s is damaged: checksum mismatch", path)
 	}
 	if id.format < 1 {
-		return nil, failf(ErrFormat, "%s says format %d, which there never was", path, id.format)
+		return nil, words.Failf(ErrFormat, "%s says format %d, which there never was", path, id.format)
 	}
 	if id.format > FormatVersion {
-		return nil, failf(ErrFormat, "%s says format %d; this build knows up to %d: use a newer statehoused", path, id.format, FormatVersion)
+		return nil, words.Failf(ErrFormat, "%s says format %d; this build knows up to %d: use a newer statehoused", path, id.format, FormatVersion)
 	}
 	if !bytes.Equal(id.encode(), data) {
-		return nil, failf(ErrDataLoss, "%s is damaged: no build writes it so", path)
+		return nil, words.Failf(ErrDataLoss, "%s is damaged: no build writes it so", path)
 	}
 	return &id, nil
 }
@@ -67,17 +68,17 @@ func readIdentityOf(fs vfs.FS, dir string) (*identity, error) {
 		return nil, openFailure(err, "the identity file cannot be read")
 	}
 	if id != nil && id.format < FormatVersion {
-		return nil, failf(ErrFormat, "%s is of format %d, and this build reads format %d: run \"statehoused migrate %s\", which keeps everything, or start the daemon with --migrate", dir, id.format, FormatVersion, dir)
+		return nil, words.Failf(ErrFormat, "%s is of format %d, and this build reads format %d: run \"statehoused migrate %s\", which keeps everything, or start the daemon with --migrate", dir, id.format, FormatVersion, dir)
 	}
 	switch halfway, err := unfinished(fs, dir); {
 	case err != nil:
 		return nil, openFailure(err, "%s cannot be looked at", dir)
 	case id != nil && halfway:
-		return nil, failf(ErrFormat, "the migration of %s was interrupted: run \"statehoused migrate %s\", which finishes it, or start the daemon with --migrate", dir, dir)
+		return nil, words.Failf(ErrFormat, "the migration of %s was interrupted: run \"statehoused migrate %s\", which finishes it, or start the daemon with --migrate", dir, dir)
 	}
 	return id, nil
 }
 
 func identityMissing(dir string) *Failure {
-	return failf(ErrDataLoss, "%s holds commits but its file %s is missing", dir, identityName)
+	return words.Failf(ErrDataLoss, "%s holds commits but its file %s is missing", dir, identityName)
 }

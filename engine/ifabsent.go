@@ -1,6 +1,10 @@
 package engine
 
-import "errors"
+import (
+	"errors"
+
+	"statehouse.dev/statehouse/engine/words"
+)
 
 // IfAbsent writes its value if there is no record, and otherwise leaves the one that there is.
 type IfAbsent struct{}
@@ -9,9 +13,9 @@ func (IfAbsent) hasValue() bool { return true }
 
 func (i IfAbsent) check(w *Write, _ *Limits) (Evaluation, error) {
 	if w.Expected != nil {
-		return nil, failf(ErrInvalid, "a write that is left out if the key exists has no expected version").with("field", "expected_version")
+		return nil, words.Failf(ErrInvalid, "a write that is left out if the key exists has no expected version").With("field", "expected_version")
 	}
-	return i, w.Name.normalize()
+	return i, w.Name.Normalize()
 }
 
 func (IfAbsent) fingerprint(b []byte) []byte { return append(b, 'n') }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // How the commits of an import are made: see imports.go.
@@ -222,7 +223,7 @@ func (w *piece) importProposal(x *staging, ev *ImportEvent, at time.Time) (*prop
 		part := &p.agents[i]
 		for j := range part.ops {
 			op := &part.ops[j]
-			op.gone = lost[RecordName{part.agent.Namespace, part.agent.Agent, op.key}]
+			op.gone = lost[RecordName{Namespace: part.agent.Namespace, Agent: part.agent.Agent, Key: op.key}]
 		}
 	}
 	return p, nil
@@ -270,7 +271,7 @@ func (w *piece) allowPruned(p *proposal) {
 }
 
 // errPieceFull ends a piece between two commits.
-var errPieceFull = failf(ErrLimit, "the piece is full")
+var errPieceFull = words.Failf(ErrLimit, "the piece is full")
 
 // updateRows has the writer change rows that are not of the system, with those that are.
 func (e *Engine) updateRows(ctx context.Context, rows func(time.Time, *pebble.Batch) error) error {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // What an import stages, and how it is checked before anything is made of it.
@@ -120,16 +121,16 @@ func (x *staging) stage(b *pebble.Batch, events []stagedEvent, now time.Time) er
 	source, owes, pruned := x.Source, x.owes, x.pruned
 	for _, s := range events {
 		if s.ev.CommitTS <= source {
-			return failf(ErrInvalid, "commit %d comes after commit %d: the events of an import are in order", s.ev.CommitTS, source).with("field", "events")
+			return words.Failf(ErrInvalid, "commit %d comes after commit %d: the events of an import are in order", s.ev.CommitTS, source).With("field", "events")
 		}
 		if x.Keep && s.ev.CommitTime.After(now.Add(clockSlack)) {
-			return failf(ErrInvalid, "commit %d was made at %s, in the future by the daemon's clock: time would stand still until then; import it with new times", s.ev.CommitTS, clockText(s.ev.CommitTime)).with("field", "events")
+			return words.Failf(ErrInvalid, "commit %d was made at %s, in the future by the daemon's clock: time would stand still until then; import it with new times", s.ev.CommitTS, clockText(s.ev.CommitTime)).With("field", "events")
 		}
 		source = s.ev.CommitTS
 		for i := range s.ev.Ops {
 			op := &s.ev.Ops[i]
 			if !x.makes(op.Name.AgentName()) {
-				return failf(ErrInvalid, "commit %d is about agent %q of namespace %q, which the import did not say that it makes", s.ev.CommitTS, op.Name.Agent, op.Name.Namespace).with("field", "events")
+				return words.Failf(ErrInvalid, "commit %d is about agent %q of namespace %q, which the import did not say that it makes", s.ev.CommitTS, op.Name.Agent, op.Name.Namespace).With("field", "events")
 			}
 			key := string(stagedHeadKey(x.ID, op.Name))
 			h, known := heads[key]
@@ -141,7 +142,7 @@ func (x *staging) stage(b *pebble.Batch, events []stagedEvent, now time.Time) er
 				keys = append(keys, key)
 			}
 			if op.Version != h.version+1 {
-				return failf(ErrInvalid, "commit %d makes version %d of key %q of agent %q, and the one before was %d: versions are 1, 2, 3…", s.ev.CommitTS, op.Version, op.Name.Key, op.Name.Agent, h.version).with("field", "events")
+				return words.Failf(ErrInvalid, "commit %d makes version %d of key %q of agent %q, and the one before was %d: versions are 1, 2, 3…", s.ev.CommitTS, op.Version, op.Name.Key, op.Name.Agent, h.version).With("field", "events")
 			}
 			next := h.after(op)
 			owes += boolTo64(next.owes != owesNothing) - boolTo64(h.owes != owesNothing)
@@ -174,14 +175,14 @@ func boolTo64(b bool) uint64 {
 func (e *Engine) checkImported(ev *ImportEvent) error {
 	l := &e.opts.Limits
 	if ev.CommitTS == 0 || len(ev.Ops) == 0 {
-		return failf(ErrInvalid, "an event of an import has a commit_ts and operations").with("field", "events")
+		return words.Failf(ErrInvalid, "an event of an import has a commit_ts and operations").With("field", "events")
 	}
 	if ev.TxnID != "" {
-		if err := checkTxnID(ev.TxnID); err != nil {
+		if err := words.CheckTxnID(ev.TxnID); err != nil {
 			return err
 		}
 	}
-	if err := errors.Join(checkSource("principal", ev.Principal, MaxPrincipalBytes), checkSource("trace id", ev.TraceID, MaxTraceIDBytes)); err != nil {
+	if err := errors.Join(words.CheckSource("principal", ev.Principal, MaxPrincipalBytes), words.CheckSource("trace id", ev.TraceID, MaxTraceIDBytes)); err != nil {
 		return err
 	}
 	// What an import adds to metadata may have been added to it before.
@@ -199,7 +200,7 @@ func (e *Engine) checkImported(ev *ImportEvent) error {
 			return err
 		}
 		if seen[op.Name] {
-			return failf(ErrInvalid, "commit %d has key %q of agent %q twice", ev.CommitTS, op.Name.Key, op.Name.Agent).with("field", "events")
+			return words.Failf(ErrInvalid, "commit %d has key %q of agent %q twice", ev.CommitTS, op.Name.Key, op.Name.Agent).With("field", "events")
 		}
 		seen[op.Name] = true
 		total += len(op.Name.Key) + len(op.Value)
@@ -213,7 +214,7 @@ func (e *Engine) checkImported(ev *ImportEvent) error {
 func (e *Engine) checkImportedOp(op *EventOp) error {
 	w := Write{Name: op.Name, Value: op.Value, Tombstone: op.Tombstone || op.Erased || op.Pruned}
 	if w.Tombstone && len(op.Value) > 0 || op.Pruned && (op.Erased || op.Tombstone) || op.Version == 0 {
-		return failf(ErrInvalid, "version %d of key %q of agent %q has a value and has lost it, or none, or has lost it twice", op.Version, op.Name.Key, op.Name.Agent).with("field", "events")
+		return words.Failf(ErrInvalid, "version %d of key %q of agent %q has a value and has lost it, or none, or has lost it twice", op.Version, op.Name.Key, op.Name.Agent).With("field", "events")
 	}
 	if err := e.checkWrite(&w); err != nil {
 		return err
@@ -240,7 +241,7 @@ func ofOrigin(key string) bool {
 func checkNoOrigin(m map[string]string) error {
 	for _, k := range []string{MetadataImport, MetadataImportTS, MetadataImportTime, MetadataImportTxn} {
 		if _, found := m[k]; found {
-			return failf(ErrInvalid, "metadata %q says where an import comes from, and only an import sets it", k).with("field", "metadata")
+			return words.Failf(ErrInvalid, "metadata %q says where an import comes from, and only an import sets it", k).With("field", "metadata")
 		}
 	}
 	return nil
@@ -305,7 +306,7 @@ func parseImportEvent(body []byte) (ev ImportEvent, ok bool) {
 		var good bool
 		op.Tombstone, g, good = parseFlags(d.byte())
 		op.Erased, op.Pruned, op.Version = g == goneErased, g == gonePruned, Version(d.uvarint())
-		op.Name = RecordName{d.string(), d.string(), d.string()}
+		op.Name = RecordName{Namespace: d.string(), Agent: d.string(), Key: d.string()}
 		if !op.Tombstone && g == 0 {
 			op.Value = d.text()
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // An import makes namespaces or agents that do not exist yet, with their history. What comes is
@@ -115,7 +116,7 @@ func (e *Engine) BeginImport(ctx context.Context, asked Import) (got Import, err
 		case err != nil:
 			return err
 		case x != nil && !x.sameAs(&asked):
-			return failf(ErrInvalid, "import %s was begun for something else", asked.ID).with("field", "import_id")
+			return words.Failf(ErrInvalid, "import %s was begun for something else", asked.ID).With("field", "import_id")
 		case x != nil:
 			got = x.Import
 			return nil
@@ -159,7 +160,7 @@ func (e *Engine) StageImport(ctx context.Context, id string, after uint64, event
 			return err
 		}
 		if after > x.Events {
-			return failf(ErrInvalid, "import %s has %d events, and these come after %d", id, x.Events, after).with("events", fmt.Sprint(x.Events))
+			return words.Failf(ErrInvalid, "import %s has %d events, and these come after %d", id, x.Events, after).With("events", fmt.Sprint(x.Events))
 		}
 		if have := x.Events - after; have < uint64(len(staged)) {
 			if err := x.stage(b, staged[have:], now); err != nil {
@@ -221,7 +222,7 @@ func (e *Engine) followImport(ctx context.Context, x *staging, report func(Impor
 			return err
 		}
 		if err := e.env.Await(ctx, changed); err != nil {
-			return failf(ErrOutcomeUnknown, "the request ended (%v) while the commits of the import were made: that goes on; ask for it again to see it end", err)
+			return words.Failf(ErrOutcomeUnknown, "the request ended (%v) while the commits of the import were made: that goes on; ask for it again to see it end", err)
 		}
 	}
 }
@@ -263,16 +264,16 @@ func (x *Import) normalize() error {
 		ok = ok && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-')
 	}
 	if !ok {
-		return failf(ErrInvalid, "an import's id is 1 to %d lower-case letters, digits and hyphens", maxImportID).with("field", "import_id")
+		return words.Failf(ErrInvalid, "an import's id is 1 to %d lower-case letters, digits and hyphens", maxImportID).With("field", "import_id")
 	}
 	x.Targets = slices.Clone(x.Targets)
 	for i := range x.Targets {
 		t := &x.Targets[i]
-		a := AgentName{t.Namespace, t.Agent}
+		a := AgentName{Namespace: t.Namespace, Agent: t.Agent}
 		if t.Agent == "" {
 			a.Agent = "-" // any name there may be
 		}
-		if err := a.normalize(); err != nil {
+		if err := a.Normalize(); err != nil {
 			return err
 		}
 		t.Namespace = a.Namespace
@@ -280,10 +281,10 @@ func (x *Import) normalize() error {
 	slices.SortFunc(x.Targets, func(a, b ImportTarget) int { return compareAgents(AgentName(a), AgentName(b)) })
 	x.Targets = slices.Compact(x.Targets)
 	if len(x.Targets) == 0 {
-		return failf(ErrInvalid, "an import names the namespaces or agents that it makes").with("field", "targets")
+		return words.Failf(ErrInvalid, "an import names the namespaces or agents that it makes").With("field", "targets")
 	}
 	if n := len(x.append(nil)); n > MaxSystemBody/2 {
-		return failf(ErrInvalid, "the names of the import's %d targets take %d bytes, more than %d: import the whole namespace, or the agents in parts", len(x.Targets), n, MaxSystemBody/2).with("field", "targets")
+		return words.Failf(ErrInvalid, "the names of the import's %d targets take %d bytes, more than %d: import the whole namespace, or the agents in parts", len(x.Targets), n, MaxSystemBody/2).With("field", "targets")
 	}
 	return nil
 }
@@ -307,9 +308,9 @@ func (c *chores) reserved(a AgentName) error {
 	for _, x := range c.imports {
 		switch {
 		case x.Keep:
-			return failf(ErrPrecondition, "precondition failed: import %s keeps the commit numbers of where it comes from, so nothing else is committed until it has ended", x.ID).with("import_id", x.ID)
+			return words.Failf(ErrPrecondition, "precondition failed: import %s keeps the commit numbers of where it comes from, so nothing else is committed until it has ended", x.ID).With("import_id", x.ID)
 		case x.makes(a):
-			return failf(ErrPrecondition, "precondition failed: agent %q of namespace %q is being made by import %s", a.Agent, a.Namespace, x.ID).with("import_id", x.ID)
+			return words.Failf(ErrPrecondition, "precondition failed: agent %q of namespace %q is being made by import %s", a.Agent, a.Namespace, x.ID).With("import_id", x.ID)
 		}
 	}
 	return nil
@@ -322,10 +323,10 @@ func (e *Engine) canImport(x *Import) error {
 		return err
 	}
 	if n := len(e.chores.imports); n >= maxImports {
-		return failf(ErrLimit, "%d imports are under way, the limit is %d: finish or abort one", n, maxImports)
+		return words.Failf(ErrLimit, "%d imports are under way, the limit is %d: finish or abort one", n, maxImports)
 	}
 	if x.Keep && (pl.head.ts != 0 || len(e.chores.imports) > 0) {
-		return failf(ErrPrecondition, "precondition failed: the commits of an import keep their numbers only in a store that has none, and this one is at commit %d, with %d imports under way", pl.head.ts, len(e.chores.imports))
+		return words.Failf(ErrPrecondition, "precondition failed: the commits of an import keep their numbers only in a store that has none, and this one is at commit %d, with %d imports under way", pl.head.ts, len(e.chores.imports))
 	}
 	for _, t := range x.Targets {
 		if err := e.canMake(t); err != nil {
@@ -336,9 +337,9 @@ func (e *Engine) canImport(x *Import) error {
 }
 
 func (e *Engine) canMake(t ImportTarget) error {
-	exists := failf(ErrPrecondition, "precondition failed: agent %q of namespace %q exists: an import makes what does not exist yet", t.Agent, t.Namespace)
+	exists := words.Failf(ErrPrecondition, "precondition failed: agent %q of namespace %q exists: an import makes what does not exist yet", t.Agent, t.Namespace)
 	if t.Agent == "" {
-		exists = failf(ErrPrecondition, "precondition failed: namespace %q exists: an import makes what does not exist yet", t.Namespace)
+		exists = words.Failf(ErrPrecondition, "precondition failed: namespace %q exists: an import makes what does not exist yet", t.Namespace)
 		known, err := e.planner.namespaceKnown(t.Namespace, &commit{})
 		switch {
 		case err != nil:
@@ -354,7 +355,7 @@ func (e *Engine) canMake(t ImportTarget) error {
 	for _, other := range e.chores.imports {
 		for _, u := range other.Targets {
 			if u.Namespace == t.Namespace && (u.Agent == t.Agent || u.Agent == "" || t.Agent == "") {
-				return failf(ErrPrecondition, "precondition failed: import %s is to make the same in namespace %q", other.ID, t.Namespace)
+				return words.Failf(ErrPrecondition, "precondition failed: import %s is to make the same in namespace %q", other.ID, t.Namespace)
 			}
 		}
 	}
@@ -367,15 +368,15 @@ func (e *Engine) canFinish(x *staging, events uint64) error {
 		return err
 	}
 	if other := e.chores.making; other != nil {
-		return failf(ErrOverloaded, "the commits of import %s are being made; retry when they are", other.ID).RetryAfter(time.Second)
+		return words.Failf(ErrOverloaded, "the commits of import %s are being made; retry when they are", other.ID).RetryAfter(time.Second)
 	}
 	switch {
 	case events != x.Events:
-		return failf(ErrInvalid, "import %s has %d events, not %d", x.ID, x.Events, events).with("events", fmt.Sprint(x.Events))
+		return words.Failf(ErrInvalid, "import %s has %d events, not %d", x.ID, x.Events, events).With("events", fmt.Sprint(x.Events))
 	case x.owes > 0:
-		return failf(ErrInvalid, "of %d keys the last version that was sent had lost its value, which no last version does: export once more", x.owes)
+		return words.Failf(ErrInvalid, "of %d keys the last version that was sent had lost its value, which no last version does: export once more", x.owes)
 	case x.Keep && uint64(x.Source)-x.Events > maxFilled:
-		return failf(ErrInvalid, "the %d events of the import are spread over %d commits, too many to keep their numbers: import them with new ones", x.Events, x.Source)
+		return words.Failf(ErrInvalid, "the %d events of the import are spread over %d commits, too many to keep their numbers: import them with new ones", x.Events, x.Source)
 	}
 	return nil
 }
@@ -398,7 +399,7 @@ func (e *Engine) findImport(b *pebble.Batch, id string) (x *staging, done *Impor
 }
 
 func noImport(id string) error {
-	return failf(ErrInvalid, "there is no import %q: it was never begun here, or was dropped", id).with("field", "import_id")
+	return words.Failf(ErrInvalid, "there is no import %q: it was never begun here, or was dropped", id).With("field", "import_id")
 }
 
 // importIn finds an import that is in a state.
@@ -408,7 +409,7 @@ func (e *Engine) importIn(b *pebble.Batch, id string, state ImportState) (*stagi
 	case err != nil:
 		return nil, err
 	case done != nil, x != nil && x.State != state:
-		return nil, failf(ErrPrecondition, "precondition failed: the commits of import %s are made, or being made", id)
+		return nil, words.Failf(ErrPrecondition, "precondition failed: the commits of import %s are made, or being made", id)
 	case x == nil:
 		return nil, noImport(id)
 	}

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"statehouse.dev/statehouse/engine/jsonedit"
+	"statehouse.dev/statehouse/engine/jsonform"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Increment adds to a number in a record's value. The sum is exact. A record or a member that is not
@@ -18,21 +20,21 @@ type Increment struct {
 func (i Increment) hasValue() bool { return false }
 
 func (i Increment) check(w *Write, _ *Limits) (Evaluation, error) {
-	if err := w.Name.normalize(); err != nil {
+	if err := w.Name.Normalize(); err != nil {
 		return nil, err
 	}
 	at, err := jsonedit.ParsePointer(i.Pointer)
 	switch {
 	case err != nil:
-		return nil, failf(ErrInvalid, "%v", err).with("field", "increment.pointer")
+		return nil, words.Failf(ErrInvalid, "%v", err).With("field", "increment.pointer")
 	case len(at) == 0:
-		return nil, failf(ErrInvalid, "an increment needs a pointer to a member, such as /count: a value is an object, not a number").with("field", "increment.pointer")
-	case len(at) > MaxValueDepth:
-		return nil, failf(ErrInvalid, "the pointer leads %d deep, more than a value is, %d", len(at), MaxValueDepth).with("field", "increment.pointer")
+		return nil, words.Failf(ErrInvalid, "an increment needs a pointer to a member, such as /count: a value is an object, not a number").With("field", "increment.pointer")
+	case len(at) > jsonform.MaxValueDepth:
+		return nil, words.Failf(ErrInvalid, "the pointer leads %d deep, more than a value is, %d", len(at), jsonform.MaxValueDepth).With("field", "increment.pointer")
 	}
 	i.sum = &jsonedit.Sum{At: at}
 	if i.sum.Delta, err = jsonedit.ParseNumber(i.Delta); err != nil {
-		return nil, failf(ErrInvalid, "%v", err).with("field", "increment.delta")
+		return nil, words.Failf(ErrInvalid, "%v", err).With("field", "increment.delta")
 	}
 	if i.sum.Min, err = bound("increment.min", i.Min); err != nil {
 		return nil, err
@@ -41,7 +43,7 @@ func (i Increment) check(w *Write, _ *Limits) (Evaluation, error) {
 		return nil, err
 	}
 	if i.sum.Min != nil && i.sum.Max != nil && i.sum.Min.Compare(*i.sum.Max) > 0 {
-		return nil, failf(ErrInvalid, "the least sum is above the largest").with("field", "increment.min")
+		return nil, words.Failf(ErrInvalid, "the least sum is above the largest").With("field", "increment.min")
 	}
 	return i, nil
 }
@@ -52,7 +54,7 @@ func bound(field, s string) (*jsonedit.Number, error) {
 	}
 	n, err := jsonedit.ParseNumber(s)
 	if err != nil {
-		return nil, failf(ErrInvalid, "%v", err).with("field", field)
+		return nil, words.Failf(ErrInvalid, "%v", err).With("field", field)
 	}
 	return &n, nil
 }
@@ -77,7 +79,7 @@ func (i Increment) evaluate(v *evaluation, op *askedOp) error {
 	}
 	value, err = jsonedit.Add(value, i.sum)
 	if err != nil {
-		return onKey(evaluationf("key %q of agent %q: %v", op.name.Key, op.name.Agent, err), op.name).with("pointer", i.Pointer)
+		return onKey(evaluationf("key %q of agent %q: %v", op.name.Key, op.name.Agent, err), op.name).With("pointer", i.Pointer)
 	}
 	_, err = v.put(op.name, value)
 	return err

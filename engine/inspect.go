@@ -7,6 +7,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // An existing store is opened read-only first. Pebble takes corruption near the end of
@@ -143,7 +144,7 @@ func checkDense(r *store, head mark, count uint64) error {
 		return err
 	}
 	if want > 0 && count > 0 {
-		return failf(ErrDataLoss, "commit %d is missing from the log, which goes on to commit %d: older tables are lost", want, head.ts)
+		return words.Failf(ErrDataLoss, "commit %d is missing from the log, which goes on to commit %d: older tables are lost", want, head.ts)
 	}
 	return nil
 }

@@ -1,5 +1,7 @@
 package engine
 
+import "statehouse.dev/statehouse/engine/words"
+
 // What is kept of a key: its current version, what retention allows of the ones before, and
 // nothing of what was erased.
 
@@ -10,15 +12,15 @@ func (e *Engine) ValueGone(rec *Record) error {
 	case !rec.Exists:
 		return nil
 	case rec.Erased:
-		return failf(ErrErased, "version %d of key %q of agent %q was erased", rec.Version, n.Key, n.Agent).
-			with("key", n.Key).with("version", rec.Version.String())
+		return words.Failf(ErrErased, "version %d of key %q of agent %q was erased", rec.Version, n.Key, n.Agent).
+			With("key", n.Key).With("version", rec.Version.String())
 	case rec.Pruned:
 		oldest, err := e.oldestKept(rec)
 		if err != nil {
 			return e.noted(err)
 		}
-		return failf(ErrOutOfRange, "version %d of key %q of agent %q is older than what is kept, which begins at version %d", rec.Version, n.Key, n.Agent, oldest).
-			with("key", n.Key).with("version", rec.Version.String()).with("oldest_version", oldest.String())
+		return words.Failf(ErrOutOfRange, "version %d of key %q of agent %q is older than what is kept, which begins at version %d", rec.Version, n.Key, n.Agent, oldest).
+			With("key", n.Key).With("version", rec.Version.String()).With("oldest_version", oldest.String())
 	}
 	return nil
 }
@@ -64,7 +66,7 @@ func (e *Engine) base(n RecordName) (base Version, floor CommitTS, err error) {
 			return 0, 0, nil
 		}
 		at, of := e.db.forks.base(n.AgentName(), floor)
-		rec, err := Snapshot{e: e, ts: at}.Get(RecordName{of.Namespace, of.Agent, n.Key})
+		rec, err := Snapshot{e: e, ts: at}.Get(RecordName{Namespace: of.Namespace, Agent: of.Agent, Key: n.Key})
 		if err == nil || e.floor(n.Namespace) == floor {
 			return rec.Version, floor, err
 		}
@@ -78,8 +80,8 @@ func (e *Engine) versionInRange(n RecordName, v Version) error {
 	if err != nil || v >= base || v == 0 {
 		return err
 	}
-	return failf(ErrOutOfRange, "version %d of key %q of agent %q is older than what is kept of namespace %q, which begins at commit %d",
+	return words.Failf(ErrOutOfRange, "version %d of key %q of agent %q is older than what is kept of namespace %q, which begins at commit %d",
 		v, n.Key, n.Agent, n.Namespace, floor).
-		with("key", n.Key).with("version", v.String()).with("namespace", n.Namespace).
-		with("floor_ts", floor.String()).with("oldest_version", base.String())
+		With("key", n.Key).With("version", v.String()).With("namespace", n.Namespace).
+		With("floor_ts", floor.String()).With("oldest_version", base.String())
 }

@@ -36,7 +36,7 @@ const (
 
 const (
 	terminator  = 0x00
-	leastInName = ' ' // the first byte of a name is not below it, see checkText
+	leastInName = ' ' // the first byte of a name is not below it, see words.CheckText
 	numberSize  = 8   // big-endian, so that byte order is numeric order
 )
 

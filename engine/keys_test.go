@@ -8,12 +8,13 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // What keys.go promises: order kept, no two names alike, and a split that Pebble
 // can build on. In package engine, since keys are nobody else's.
 
-// drawText makes a name as checkName lets it pass, with much of what could be
+// drawText makes a name as words.CheckName lets it pass, with much of what could be
 // taken for something else: prefixes of each other, separators, the bytes next
 // to the terminator, the highest code point.
 var drawText = rapid.Custom(func(t *rapid.T) string {
@@ -24,7 +25,7 @@ var drawText = rapid.Custom(func(t *rapid.T) string {
 })
 
 var drawRecordName = rapid.Custom(func(t *rapid.T) RecordName {
-	return RecordName{drawText.Draw(t, "namespace"), drawText.Draw(t, "agent"), drawText.Draw(t, "key")}
+	return RecordName{Namespace: drawText.Draw(t, "namespace"), Agent: drawText.Draw(t, "agent"), Key: drawText.Draw(t, "key")}
 })
 
 var drawVersion = rapid.Custom(func(t *rapid.T) Version { return Version(drawNumber.Draw(t, "version")) })
@@ -67,8 +68,8 @@ func TestRecordKeyOrder(t *testing.T) {
 func TestKeysDoNotCollide(t *testing.T) {
 	seen := map[string]RecordName{}
 	for _, n := range []RecordName{
-		{"a:b", "c", "d"}, {"a", "b:c", "d"}, {"a", "b", "c:d"}, {"a:b:c", "d", "e"}, {"a", "b", "c"},
-		{"ab", "c", "d"}, {"a", "bc", "d"}, {"a", "b", "cd"}, {"a/b", "c", "d"}, {"a", "b/c", "d"}, {"a\x01", "b", "c"},
+		{Namespace: "a:b", Agent: "c", Key: "d"}, {Namespace: "a", Agent: "b:c", Key: "d"}, {Namespace: "a", Agent: "b", Key: "c:d"}, {Namespace: "a:b:c", Agent: "d", Key: "e"}, {Namespace: "a", Agent: "b", Key: "c"},
+		{Namespace: "ab", Agent: "c", Key: "d"}, {Namespace: "a", Agent: "bc", Key: "d"}, {Namespace: "a", Agent: "b", Key: "cd"}, {Namespace: "a/b", Agent: "c", Key: "d"}, {Namespace: "a", Agent: "b/c", Key: "d"}, {Namespace: "a\x01", Agent: "b", Key: "c"},
 	} {
 		k := string(recordPrefix(n))
 		if other, taken := seen[k]; taken {
@@ -222,7 +223,7 @@ func TestNewTxnIDIsTimed(t *testing.T) {
 		id := newTxnID(at, func(p []byte) {
 			copy(p, rapid.SliceOfN(rapid.Byte(), len(p), len(p)).Draw(t, "random"))
 		})
-		if made, ok := txnIDTime(id); !ok || !made.Equal(at) || checkTxnID(id) != nil {
+		if made, ok := txnIDTime(id); !ok || !made.Equal(at) || words.CheckTxnID(id) != nil {
 			t.Fatalf("G6: %s, made at %v, says %v (%v)", id, at, made, ok)
 		}
 	})

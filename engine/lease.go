@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"strings"
 	"time"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // A lease lets one worker at a time act for an agent. It is a hidden record: it is held while the
@@ -66,16 +68,16 @@ func parseLease(text []byte) (v leaseValue) {
 // leaseRecord makes the name of a lease that of its record.
 func leaseRecord(n *RecordName) error {
 	agent := n.AgentName()
-	if err := agent.normalize(); err != nil {
+	if err := agent.Normalize(); err != nil {
 		return err
 	}
 	if key, claim := strings.CutPrefix(n.Key, claimPrefix); claim {
 		n.Namespace, n.Key = agent.Namespace, key
-		err := n.normalize()
+		err := n.Normalize()
 		*n = wakeOf(*n)
 		return err
 	}
-	if err := checkName("lease", n.Key, MaxLeaseBytes); err != nil {
+	if err := words.CheckName("lease", n.Key, MaxLeaseBytes); err != nil {
 		return err
 	}
 	n.Namespace, n.Key = agent.Namespace, leaseKey(n.Key)
@@ -85,16 +87,16 @@ func leaseRecord(n *RecordName) error {
 // record is the name of the lease's record.
 func (p *LeasePrecondition) record() (KeyPrecondition, error) {
 	if p.Token == 0 {
-		return KeyPrecondition{}, failf(ErrInvalid, "a lease is required under a token, which is above 0").with("field", "expected_version")
+		return KeyPrecondition{}, words.Failf(ErrInvalid, "a lease is required under a token, which is above 0").With("field", "expected_version")
 	}
-	n := RecordName{p.Agent.Namespace, p.Agent.Agent, p.Lease}
+	n := RecordName{Namespace: p.Agent.Namespace, Agent: p.Agent.Agent, Key: p.Lease}
 	err := leaseRecord(&n)
 	return KeyPrecondition{Name: n, Expected: p.Token}, err
 }
 
 func checkLeaseTTL(ttl time.Duration) error {
 	if ttl < MinLeaseTTL || ttl > MaxLeaseTTL {
-		return failf(ErrInvalid, "a lease is held for %v to %v, not %v", MinLeaseTTL, MaxLeaseTTL, ttl).with("field", "ttl_ms")
+		return words.Failf(ErrInvalid, "a lease is held for %v to %v, not %v", MinLeaseTTL, MaxLeaseTTL, ttl).With("field", "ttl_ms")
 	}
 	return nil
 }
@@ -102,7 +104,7 @@ func checkLeaseTTL(ttl time.Duration) error {
 // checkLeaseOp checks what the operations on leases have in common.
 func checkLeaseOp(w *Write) error {
 	if w.Expected != nil {
-		return failf(ErrInvalid, "an operation on a lease has no expected version").with("field", "expected_version")
+		return words.Failf(ErrInvalid, "an operation on a lease has no expected version").With("field", "expected_version")
 	}
 	return leaseRecord(&w.Name)
 }
@@ -112,23 +114,23 @@ func (Release) hasValue() bool { return false }
 
 func (a Acquire) check(w *Write, _ *Limits) (Evaluation, error) {
 	if len(a.Holder) > MaxHolderBytes {
-		return nil, failf(ErrInvalid, "the holder is %d bytes long, more than %d", len(a.Holder), MaxHolderBytes).with("field", "holder")
+		return nil, words.Failf(ErrInvalid, "the holder is %d bytes long, more than %d", len(a.Holder), MaxHolderBytes).With("field", "holder")
 	}
-	if err := checkText("holder", a.Holder); err != nil {
+	if err := words.CheckText("holder", a.Holder); err != nil {
 		return nil, err
 	}
 	if err := checkLeaseTTL(a.TTL); err != nil {
 		return nil, err
 	}
 	if strings.HasPrefix(w.Name.Key, claimPrefix) {
-		return nil, failf(ErrInvalid, "the lease %q is one of a claim, and cannot be acquired", w.Name.Key).with("field", "key")
+		return nil, words.Failf(ErrInvalid, "the lease %q is one of a claim, and cannot be acquired", w.Name.Key).With("field", "key")
 	}
 	return a, checkLeaseOp(w)
 }
 
 func (r Release) check(w *Write, _ *Limits) (Evaluation, error) {
 	if r.Token == 0 {
-		return nil, failf(ErrInvalid, "a lease is released under its token, which is above 0").with("field", "token")
+		return nil, words.Failf(ErrInvalid, "a lease is released under its token, which is above 0").With("field", "token")
 	}
 	return r, checkLeaseOp(w)
 }
@@ -176,14 +178,14 @@ func (v *evaluation) acquire(name RecordName, a Acquire) error {
 func (v *evaluation) leaseHeld(op *askedOp, was *seen) error {
 	_, name := SplitHidden(op.name.Key)
 	value := parseLease(was.value)
-	f := failf(ErrLeaseHeld, "the lease %q of agent %q is held by %q: wait until it is released or lapses", name, op.name.Agent, value.Holder).
-		with("namespace", op.name.Namespace).with("agent_id", op.name.Agent).with("lease", name).with("holder", value.Holder)
+	f := words.Failf(ErrLeaseHeld, "the lease %q of agent %q is held by %q: wait until it is released or lapses", name, op.name.Agent, value.Holder).
+		With("namespace", op.name.Namespace).With("agent_id", op.name.Agent).With("lease", name).With("holder", value.Holder)
 	if was.keyHead.exists() {
 		h, err := v.pl.hold(op.prefix, was.keyHead)
 		if err != nil {
 			return err
 		}
-		f = f.with("token", h.version.String()).with("deadline", h.deadline.UTC().Format(time.RFC3339Nano))
+		f = f.With("token", h.version.String()).With("deadline", h.deadline.UTC().Format(time.RFC3339Nano))
 	}
 	return f
 }
@@ -225,10 +227,10 @@ func leaseLost(name RecordName, token Version, now keyHead) *Failure {
 	if kind == HiddenDue {
 		lease = claimPrefix + lease
 	}
-	f := failf(ErrLeaseLost, "the lease %q of agent %q is not held under token %d: it has lapsed, was released, or another holds it", lease, name.Agent, token).
-		with("namespace", name.Namespace).with("agent_id", name.Agent).with("lease", lease).with("token", token.String())
+	f := words.Failf(ErrLeaseLost, "the lease %q of agent %q is not held under token %d: it has lapsed, was released, or another holds it", lease, name.Agent, token).
+		With("namespace", name.Namespace).With("agent_id", name.Agent).With("lease", lease).With("token", token.String())
 	if now.exists() && now.held == CauseLapsed {
-		f = f.with("current_token", now.version.String())
+		f = f.With("current_token", now.version.String())
 	}
 	return f
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Renewal asks to hold a lease for longer.
@@ -69,11 +70,11 @@ func (e *Engine) RefreshExpiry(ctx context.Context, names []RecordName, ttl time
 		return nil, limitErr(&e.reached.TxnOps, "records of a refresh", n, most)
 	}
 	if ttl < 0 || ttl > MaxTTL {
-		return nil, failf(ErrInvalid, "the time to live is %v: at most %v, and positive", ttl, MaxTTL).with("field", "ttl_ms")
+		return nil, words.Failf(ErrInvalid, "the time to live is %v: at most %v, and positive", ttl, MaxTTL).With("field", "ttl_ms")
 	}
 	moves := make([]move, len(names))
 	for i, n := range names {
-		if err := n.normalize(); err != nil {
+		if err := n.Normalize(); err != nil {
 			return nil, err
 		}
 		moves[i] = move{prefix: string(recordPrefix(n)), kind: CauseExpired, ttl: ttl}
@@ -113,16 +114,16 @@ type LeaseList struct {
 }
 
 func (l *LeaseList) normalize() error {
-	a := AgentName{l.Namespace, l.Agent}
+	a := AgentName{Namespace: l.Namespace, Agent: l.Agent}
 	if l.Agent == "" {
 		a.Agent = "any"
 	}
-	if err := a.normalize(); err != nil {
+	if err := a.Normalize(); err != nil {
 		return err
 	}
 	l.Namespace = a.Namespace
 	if len(l.Prefix) > MaxLeaseBytes || strings.IndexByte(l.Prefix, 0) >= 0 {
-		return failf(ErrInvalid, "the prefix can be of no lease: it has U+0000 or is longer than %d bytes", MaxLeaseBytes).with("field", "prefix")
+		return words.Failf(ErrInvalid, "the prefix can be of no lease: it has U+0000 or is longer than %d bytes", MaxLeaseBytes).With("field", "prefix")
 	}
 	if l.AfterName == "" {
 		return nil
@@ -130,8 +131,8 @@ func (l *LeaseList) normalize() error {
 	if err := checkAfter(l.AfterName, l.Prefix, MaxLeaseBytes); err != nil {
 		return err
 	}
-	if l.After.normalize() != nil || l.After.Namespace != l.Namespace || l.Agent != "" && l.After.Agent != l.Agent {
-		return failf(ErrInvalid, "the page token is of other leases").with("field", "page_token")
+	if l.After.Normalize() != nil || l.After.Namespace != l.Namespace || l.Agent != "" && l.After.Agent != l.Agent {
+		return words.Failf(ErrInvalid, "the page token is of other leases").With("field", "page_token")
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"runtime/debug"
 	"time"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // TickEvery is how often expiry, free space and the queue are checked when nothing
@@ -83,7 +85,7 @@ func (e *Engine) stepLocked() bool {
 func (e *Engine) guardedStep() bool {
 	defer func() {
 		if p := recover(); p != nil {
-			e.halt(failf(ErrStorage, "a step broke: %v\n%s", p, debug.Stack()))
+			e.halt(words.Failf(ErrStorage, "a step broke: %v\n%s", p, debug.Stack()))
 		}
 	}()
 	return e.failed.Load() == nil && e.Step()

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // A store may be one of several that a cluster keeps equal. What this package knows of that: such a store is
@@ -29,7 +30,7 @@ func refuseMember(fs vfs.FS, dir string) error {
 	case err != nil:
 		return openFailure(err, "%s cannot be looked at", dir)
 	}
-	return failf(ErrUnusable, "%s is of a member of a cluster, and only its daemon, as that member, may change it: start it with --peer-listen-addr", dir)
+	return words.Failf(ErrUnusable, "%s is of a member of a cluster, and only its daemon, as that member, may change it: start it with --peer-listen-addr", dir)
 }
 
 // Refuses is why this store refuses all writes now, as on a full disk; nil: it does not. Another's may not.
@@ -39,7 +40,7 @@ func (e *Engine) Refuses() error { return e.refusal() }
 // commits up to there in common.
 func (e *Engine) Chain(ts CommitTS) (hash [32]byte, at time.Time, err error) {
 	if last := e.Published(); ts > last {
-		return hash, at, failf(ErrInvalid, "commit %d has not happened here yet; the last is %d", ts, last)
+		return hash, at, words.Failf(ErrInvalid, "commit %d has not happened here yet; the last is %d", ts, last)
 	}
 	if ts == 0 {
 		return e.meta.base, at, nil

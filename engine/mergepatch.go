@@ -2,6 +2,7 @@ package engine
 
 import (
 	"statehouse.dev/statehouse/engine/jsonedit"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Merge applies the write's value, a JSON Merge Patch (RFC 7396), to the record's value. A record that
@@ -12,9 +13,9 @@ func (Merge) hasValue() bool { return true }
 
 func (m Merge) check(w *Write, _ *Limits) (Evaluation, error) {
 	if isBytes(w.Value) {
-		return nil, failf(ErrInvalid, "a merge patch is a JSON object, not bytes").with("field", "merge_json")
+		return nil, words.Failf(ErrInvalid, "a merge patch is a JSON object, not bytes").With("field", "merge_json")
 	}
-	return m, w.Name.normalize()
+	return m, w.Name.Normalize()
 }
 
 func (Merge) fingerprint(b []byte) []byte { return append(b, 'm') }

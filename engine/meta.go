@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Meta rows say things about the store itself. All but floorKey's, featuresKey's and, when a backup
@@ -50,7 +51,7 @@ func readMeta(r *store, format int) (m meta, err error) {
 		return m, err
 	}
 	if len(body) != 1 || int(body[0]) != format {
-		return m, failf(ErrDataLoss, "the store says format %v, its identity file %d", body, format)
+		return m, words.Failf(ErrDataLoss, "the store says format %v, its identity file %d", body, format)
 	}
 	if body, err = getRow(r, featuresKey); err != nil {
 		return m, err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // A migration writes the store anew, beside the old one, in the format of this build:
@@ -73,7 +74,7 @@ func Migrate(env Env, dir string, o MigrateOptions) (m Migration, err error) {
 		return m, openFailure(err, "the identity file cannot be read")
 	}
 	if id == nil {
-		return m, failf(ErrNoStore, "%s has no file %s: there is no store to migrate", dir, identityName)
+		return m, words.Failf(ErrNoStore, "%s has no file %s: there is no store to migrate", dir, identityName)
 	}
 	m = Migration{StoreID: id.storeID, From: id.format, To: FormatVersion}
 	if id.format == FormatVersion {
@@ -93,7 +94,7 @@ func Migrate(env Env, dir string, o MigrateOptions) (m Migration, err error) {
 	}
 	now := identity{format: FormatVersion, storeID: id.storeID}
 	if err := writeFileAtomic(fs, fs.PathJoin(dir, identityName), now.encode()); err != nil {
-		return m, failf(ErrStorage, "the identity file cannot be written: %v", err)
+		return m, words.Failf(ErrStorage, "the identity file cannot be written: %v", err)
 	}
 	return m, openFailureOf(finishMigration(fs, dir), dir)
 }
@@ -203,7 +204,7 @@ func (g *migration) makeRoom(storeDir string) error {
 	need := 2*size + 8*maxMemTable
 	usage, err := fs.GetDiskUsage(g.dir)
 	if err == nil && usage.AvailBytes < need {
-		return failf(ErrDiskFull, "%s has %d MiB free, and a migration needs %d MiB: it writes the store anew and removes the old one after that", g.dir, usage.AvailBytes>>20, need>>20)
+		return words.Failf(ErrDiskFull, "%s has %d MiB free, and a migration needs %d MiB: it writes the store anew and removes the old one after that", g.dir, usage.AvailBytes>>20, need>>20)
 	}
 	return nil
 }
@@ -241,7 +242,7 @@ func (g *migration) verify() (*Report, error) {
 		return nil, fmt.Errorf("the new store: %w", err)
 	}
 	if r.Commits != g.head || r.Records != g.records {
-		return nil, failf(ErrDataLoss, "the new store has %d commits and %d versions, the old one %d and %d", r.Commits, r.Records, g.head, g.records)
+		return nil, words.Failf(ErrDataLoss, "the new store has %d commits and %d versions, the old one %d and %d", r.Commits, r.Records, g.head, g.records)
 	}
 	r.Lost = g.lost
 	return r, nil

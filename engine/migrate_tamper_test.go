@@ -41,8 +41,8 @@ func migrateFS(t *testing.T, fs vfs.FS, o MigrateOptions) (Migration, Report, er
 
 // Names in the kept store, and what is known of its first commits.
 var (
-	jsonAgent = AgentName{"default", "json"}
-	jsonKey   = RecordName{"default", "json", "value/00"}
+	jsonAgent = AgentName{Namespace: "default", Agent: "json"}
+	jsonKey   = RecordName{Namespace: "default", Agent: "json", Key: "value/00"}
 )
 
 // TestMigrateFindsTampering: what verify of the build that wrote format 1 would have found in a
@@ -157,7 +157,7 @@ func dropCommit1(ts CommitTS) tamper {
 			body, _ := getRow(&store{DB: db}, eventKey(a, ts))
 			ev, _ := parseEventRow1(body)
 			for _, op := range ev.ops {
-				drop(recordKeyOf(RecordName{a.Namespace, a.Agent, op.key}, op.version))(t, db)
+				drop(recordKeyOf(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: op.key}, op.version))(t, db)
 			}
 			drop(eventKey(a, ts))(t, db)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // rewrite writes the new store.
@@ -69,7 +70,7 @@ func (g *migration) checkOld() error {
 		return err
 	}
 	if len(body) != 1 || body[0] != format1 {
-		return failf(ErrDataLoss, "the store says format %v, its identity file %d", body, format1)
+		return words.Failf(ErrDataLoss, "the store says format %v, its identity file %d", body, format1)
 	}
 	it, err := newRowIter(g.old, []byte{logTag}, []byte{logTag + 1})
 	if err != nil {
@@ -94,7 +95,7 @@ func (g *migration) checkOld() error {
 	}
 	for _, m := range g.marks {
 		if m.ts > g.head && (ev.unsynced == nil || m == *ev.unsynced) {
-			return failf(ErrDataLoss, "the log ends at commit %d, and commit %d was acknowledged: acknowledged commits are lost", g.head, m.ts)
+			return words.Failf(ErrDataLoss, "the log ends at commit %d, and commit %d was acknowledged: acknowledged commits are lost", g.head, m.ts)
 		}
 		if m.ts > g.head {
 			g.lost = max(g.lost, m.ts-g.head)
@@ -116,7 +117,7 @@ func (g *migration) rewriteLog() error {
 		case !good || !good2:
 			it.corrupt()
 		case ts != g.at.ts+1:
-			it.err = failf(ErrDataLoss, "commit %d is missing from the log: %d follows %d", g.at.ts+1, ts, g.at.ts)
+			it.err = words.Failf(ErrDataLoss, "commit %d is missing from the log: %d follows %d", g.at.ts+1, ts, g.at.ts)
 		default:
 			it.err = g.rewriteCommit(ts, &row, it.body)
 		}
@@ -146,11 +147,11 @@ func (g *migration) rewriteCommit(ts CommitTS, row *logRow1, body []byte) error 
 	}
 	g.at = mark{ts, chain1(g.at.hash, ts, body, events)}
 	if g.at.hash != row.hash {
-		return failf(ErrDataLoss, "the hash chain breaks at commit %d: the log was changed", ts)
+		return words.Failf(ErrDataLoss, "the hash chain breaks at commit %d: the log was changed", ts)
 	}
 	for _, m := range g.marks {
 		if m.ts == ts && m.hash != row.hash {
-			return failf(ErrDataLoss, "commit %d is not the one the witness saw: the log was changed", ts)
+			return words.Failf(ErrDataLoss, "commit %d is not the one the witness saw: the log was changed", ts)
 		}
 	}
 	g.hash = g.rows.appendLog(g.batch, &commit{mark: mark{ts: ts}, time: row.commitTime, p: p}, g.hash)
@@ -171,7 +172,7 @@ func (g *migration) readPart(ts CommitTS, row *logRow1, a AgentName, p *proposal
 	part := agentPart{agent: a}
 	for i := range ev.ops {
 		was := &ev.ops[i]
-		prefix := recordPrefix(RecordName{a.Namespace, a.Agent, was.key})
+		prefix := recordPrefix(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: was.key})
 		op := partOp{prefix: string(prefix)}
 		op.key, op.version, op.tombstone, op.size = was.key, was.version, was.tombstone, was.size
 		body, err := getRow(g.old, appendVersion(prefix, was.version))
@@ -182,7 +183,7 @@ func (g *migration) readPart(ts CommitTS, row *logRow1, a AgentName, p *proposal
 		op.value, op.sum = rec.value, sumOf(rec.value)
 		if !ok || rec.commitTS != ts || !rec.commitTime.Equal(row.commitTime) || rec.tombstone != was.tombstone ||
 			!rec.tombstone && (Digest(op.sum[:len(Digest{})]) != was.digest || len(rec.value) != was.size) {
-			return nil, failf(ErrDataLoss, "version %d of key %q of agent %q is missing or differs from the log (commit %d)", was.version, was.key, a.Agent, ts)
+			return nil, words.Failf(ErrDataLoss, "version %d of key %q of agent %q is missing or differs from the log (commit %d)", was.version, was.key, a.Agent, ts)
 		}
 		part.ops = append(part.ops, op)
 	}
@@ -217,7 +218,7 @@ func (g *migration) copyRows() error {
 			return err
 		}
 		if c.left != 0 {
-			return failf(ErrDataLoss, "the store holds %d rows of kind %q that no commit made", -c.left, c.tag)
+			return words.Failf(ErrDataLoss, "the store holds %d rows of kind %q that no commit made", -c.left, c.tag)
 		}
 	}
 	return nil

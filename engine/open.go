@@ -6,6 +6,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Open opens the store in opts.Dir, and makes one there when the directory is
@@ -188,7 +189,7 @@ func (e *Engine) beginStore(storeID string, head mark, l lineage, base chainHash
 	}
 	id := identity{format: FormatVersion, storeID: storeID}
 	if err := writeFileAtomic(fs, fs.PathJoin(dir, identityName), id.encode()); err != nil {
-		return failf(ErrStorage, "the identity file cannot be written: %v", err)
+		return words.Failf(ErrStorage, "the identity file cannot be written: %v", err)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // This file turns errors of the system and of Pebble into Failures. An error while
@@ -43,7 +44,7 @@ func openFailure(err error, format string, args ...any) error {
 	if failedIO(err) {
 		kind = ErrStorage
 	}
-	return failf(kind, "%s: %v", fmt.Sprintf(format, args...), err)
+	return words.Failf(kind, "%s: %v", fmt.Sprintf(format, args...), err)
 }
 
 // openError says why Pebble could not open the store in dir; file is the one it read
@@ -64,11 +65,11 @@ func openError(dir, file string, err error) error {
 	if info := pebble.ExtractDataCorruptionInfo(err); info != nil {
 		file = path.Base(info.Path)
 	}
-	return failf(ErrDataLoss, "%s is damaged: %s", filepath.Join(dir, file), whatIsWrong(file))
+	return words.Failf(ErrDataLoss, "%s is damaged: %s", filepath.Join(dir, file), whatIsWrong(file))
 }
 
 func lostFiles(dir string) *Failure {
-	return failf(ErrDataLoss, "%s has lost its files: the directory says it is a store, but there is none", dir)
+	return words.Failf(ErrDataLoss, "%s has lost its files: the directory says it is a store, but there is none", dir)
 }
 
 // tablesWrong matches the parts of Pebble's message about missing or changed tables.
@@ -86,7 +87,7 @@ func tablesError(dir string, err error) error {
 			found = append(found, fmt.Sprintf("%s is %s bytes long and should be %s", table, m[3], m[4]))
 		}
 	}
-	return failf(ErrDataLoss, "%s is damaged: %s", dir, strings.Join(found, ", "))
+	return words.Failf(ErrDataLoss, "%s is damaged: %s", dir, strings.Join(found, ", "))
 }
 
 func tableName(number string) string { return number + ".sst" }
@@ -118,17 +119,17 @@ func storageError(err error) error {
 	}
 	switch {
 	case pebble.IsCorruptionError(err):
-		return failf(ErrDataLoss, "damage was met while reading")
+		return words.Failf(ErrDataLoss, "damage was met while reading")
 	case isNotExist(err):
-		return failf(ErrDataLoss, "a file of the store is missing")
+		return words.Failf(ErrDataLoss, "a file of the store is missing")
 	}
-	return failf(ErrStorage, "reading failed: %s", withoutPath(err))
+	return words.Failf(ErrStorage, "reading failed: %s", withoutPath(err))
 }
 
 // corruptFile names a corrupt file of a running store without its path.
 func corruptFile(name string) *Failure {
 	base := path.Base(name)
-	return failf(ErrDataLoss, "%s is damaged: %s", base, whatIsWrong(base))
+	return words.Failf(ErrDataLoss, "%s is damaged: %s", base, whatIsWrong(base))
 }
 
 // withoutPath is the message of err without a path: the system's error, if there is one.

@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Outcome returns the state of a transaction by its id: from the table, else from the
 // store, else the reason why it is not known.
 func (e *Engine) Outcome(id TxnID) (TxnOutcome, error) {
-	if err := checkTxnID(id); err != nil {
+	if err := words.CheckTxnID(id); err != nil {
 		return TxnOutcome{}, err
 	}
 	if o := e.txns.state(id, e.now()); o.State == TxnOpen || o.State == TxnCommitted {
@@ -82,7 +83,7 @@ func (e *Engine) loadResult(ts CommitTS) (CommitResult, error) {
 			return CommitResult{}, err
 		}
 		for j := range ev.ops {
-			r.Versions = append(r.Versions, KeyVersion{RecordName{a.Namespace, a.Agent, ev.ops[j].key}, ev.ops[j].version})
+			r.Versions = append(r.Versions, KeyVersion{RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: ev.ops[j].key}, ev.ops[j].version})
 		}
 	}
 	return r, nil
@@ -134,10 +135,10 @@ func (e *Engine) refuseTooOld(p *proposal, now time.Time) error {
 	// The message names both clocks: if the client's is behind, every id that it makes is
 	// refused.
 	behind := now.Sub(made)
-	return failf(ErrTxnTooOld, "transaction id %s is older than the outcomes kept, so this commit could be a repeat and is not applied: "+
+	return words.Failf(ErrTxnTooOld, "transaction id %s is older than the outcomes kept, so this commit could be a repeat and is not applied: "+
 		"by the clock that made the id it is %s, by the daemon's %s, %v later; if the id is new, set the clock of the client's machine",
 		p.id, clockText(made), clockText(now), behind.Round(time.Millisecond)).
-		with("id_time", clockText(made)).with("daemon_time", clockText(now)).with("behind_ms", strconv.FormatInt(behind.Milliseconds(), 10))
+		With("id_time", clockText(made)).With("daemon_time", clockText(now)).With("behind_ms", strconv.FormatInt(behind.Milliseconds(), 10))
 }
 
 func clockText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
@@ -147,7 +148,7 @@ func clockText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.
 func inDoubt(err error) error {
 	var f *Failure
 	if !errors.As(err, &f) {
-		f = failf(ErrStorage, "%s", withoutPath(err))
+		f = words.Failf(ErrStorage, "%s", withoutPath(err))
 	}
 	return &Failure{Kind: f.Kind, Message: f.Message, Details: f.Details, InDoubt: true}
 }

@@ -1,8 +1,9 @@
 package engine
 
 import (
-	"strconv"
 	"time"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Work that comes too late is not done, so that what can be done in time is.
@@ -24,7 +25,7 @@ func (l *Limits) queuedLeast() time.Duration { return l.QueuedTime / 4 }
 func (e *Engine) refuseLate(p *proposal) error {
 	if p.late {
 		e.reached.QueuedTime.Add(1)
-		return failf(ErrOverloaded, "the writer is behind, and the commit has waited for %v; nothing was applied: retry later", p.waited.Round(time.Millisecond)).
+		return words.Failf(ErrOverloaded, "the writer is behind, and the commit has waited for %v; nothing was applied: retry later", p.waited.Round(time.Millisecond)).
 			RetryAfter(p.waited)
 	}
 	if p.client.Err() != nil {
@@ -40,21 +41,6 @@ const shortCommit = 10 * time.Millisecond
 // wait for the sync before theirs, which more of them in a step makes up for.
 func (e *Engine) Crowded(took time.Duration) bool {
 	return took > shortCommit+2*time.Duration(e.lastSync.Load())
-}
-
-// Bounds of what a client is told to wait.
-const (
-	leastRetryAfter = 20 * time.Millisecond
-	mostRetryAfter  = 5 * time.Second
-)
-
-// retryAfterDetail is the detail of every refusal for load: milliseconds.
-const retryAfterDetail = "retry_after_ms"
-
-// RetryAfter says in f's details when to try again, and returns f.
-func (f *Failure) RetryAfter(d time.Duration) *Failure {
-	d = min(max(d, leastRetryAfter), mostRetryAfter)
-	return f.with(retryAfterDetail, strconv.FormatInt(d.Milliseconds(), 10))
 }
 
 // delay estimates when there is room in the line: what is next has waited for about as long as

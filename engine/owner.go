@@ -6,6 +6,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/sstable"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Every table names the store that it was written for. Without that, a table of another
@@ -72,7 +73,7 @@ func eachOwner(db *pebble.DB, f func(table, id string) error) error {
 func checkOwner(db *pebble.DB, id *identity) error {
 	return eachOwner(db, func(table, owner string) error {
 		if id != nil && owner != id.storeID {
-			return failf(ErrDataLoss, "table %s belongs to store %s, not to this one, %s", table, owner, id.storeID)
+			return words.Failf(ErrDataLoss, "table %s belongs to store %s, not to this one, %s", table, owner, id.storeID)
 		}
 		return nil
 	})

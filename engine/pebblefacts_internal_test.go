@@ -26,7 +26,7 @@ func TestPebblePrefixSeek(t *testing.T) {
 	for _, ns := range odd {
 		for _, agent := range odd {
 			for _, key := range odd {
-				names = append(names, RecordName{ns, agent, key})
+				names = append(names, RecordName{Namespace: ns, Agent: agent, Key: key})
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // place checks that the data directory stays where it was opened. Open files follow a
@@ -80,11 +81,11 @@ func (p *place) check() error {
 			}
 		case err == nil && id == o.id:
 		case err == nil:
-			return failf(ErrDisplaced, "%s is not what was opened: the data directory, or a part of it, was replaced while the daemon was running", o.path)
+			return words.Failf(ErrDisplaced, "%s is not what was opened: the data directory, or a part of it, was replaced while the daemon was running", o.path)
 		case isNotExist(err), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ESTALE):
-			return failf(ErrDisplaced, "%s is not there any more: the data directory, or a part of it, was moved or removed while the daemon was running", o.path)
+			return words.Failf(ErrDisplaced, "%s is not there any more: the data directory, or a part of it, was moved or removed while the daemon was running", o.path)
 		default:
-			return failf(ErrStorage, "%s cannot be looked at: %v", o.path, err)
+			return words.Failf(ErrStorage, "%s cannot be looked at: %v", o.path, err)
 		}
 	}
 	return nil
@@ -155,7 +156,7 @@ func lockError(dir string, err error) error {
 	var no syscall.Errno
 	switch {
 	case errors.Is(err, syscall.EAGAIN), !errors.As(err, &no): // Pebble has an error of its own for a lock that this process holds
-		return failf(ErrLocked, "%s is in use by another process: stop it first (%v)", dir, err)
+		return words.Failf(ErrLocked, "%s is in use by another process: stop it first (%v)", dir, err)
 	}
 	return openFailure(err, "%s cannot be locked", dir)
 }

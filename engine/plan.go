@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Planning decides whether a proposal becomes a commit. It is a pure function of the
@@ -182,7 +184,7 @@ func (pl *planner) plan(p *proposal, now time.Time) (*commit, error) {
 }
 
 func idReused(id TxnID, what string) error {
-	return failf(ErrTxnIDReused, "transaction id %s %s: choose a fresh id", id, what)
+	return words.Failf(ErrTxnIDReused, "transaction id %s %s: choose a fresh id", id, what)
 }
 
 func reusedAt(id TxnID, ts CommitTS) error {
@@ -306,10 +308,10 @@ func (pl *planner) checkListed(p *proposal) error {
 }
 
 func conflict(n RecordName, seen, current Version) *Failure {
-	return failf(ErrConflict, "conflict: key %q of agent %q is at version %d now and has changed since the transaction read it: begin again",
+	return words.Failf(ErrConflict, "conflict: key %q of agent %q is at version %d now and has changed since the transaction read it: begin again",
 		n.Key, n.Agent, current).
-		with("namespace", n.Namespace).with("agent_id", n.Agent).with("key", n.Key).
-		with("seen_version", seen.String()).with("current_version", current.String())
+		With("namespace", n.Namespace).With("agent_id", n.Agent).With("key", n.Key).
+		With("seen_version", seen.String()).With("current_version", current.String())
 }
 
 func (pl *planner) checkConditions(p *proposal) error {
@@ -326,10 +328,10 @@ func (pl *planner) checkConditions(p *proposal) error {
 			continue
 		}
 		if !h.holds(k.Expected) {
-			return failf(ErrPrecondition, "precondition failed: key %q of agent %q is at version %d, not %d",
+			return words.Failf(ErrPrecondition, "precondition failed: key %q of agent %q is at version %d, not %d",
 				k.Name.Key, k.Name.Agent, h.version, k.Expected).
-				with("namespace", k.Name.Namespace).with("agent_id", k.Name.Agent).with("key", k.Name.Key).
-				with("expected_version", k.Expected.String()).with("current_version", h.version.String())
+				With("namespace", k.Name.Namespace).With("agent_id", k.Name.Agent).With("key", k.Name.Key).
+				With("expected_version", k.Expected.String()).With("current_version", h.version.String())
 		}
 	}
 	for _, want := range p.heads {
@@ -338,10 +340,10 @@ func (pl *planner) checkConditions(p *proposal) error {
 			return err
 		}
 		if head.user != want.Expected {
-			return failf(ErrPrecondition, "precondition failed: the last commit of agent %q is %d, not %d",
+			return words.Failf(ErrPrecondition, "precondition failed: the last commit of agent %q is %d, not %d",
 				want.Agent.Agent, head.user, want.Expected).
-				with("namespace", want.Agent.Namespace).with("agent_id", want.Agent.Agent).
-				with("expected_head", want.Expected.String()).with("current_head", head.user.String())
+				With("namespace", want.Agent.Namespace).With("agent_id", want.Agent.Agent).
+				With("expected_head", want.Expected.String()).With("current_head", head.user.String())
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"statehouse.dev/statehouse/engine/fair"
+	"statehouse.dev/statehouse/engine/jsonform"
 )
 
 // A proposal is a commit that waits for the writer, with everything computed that does
@@ -118,7 +119,7 @@ func newProposal(id TxnID, writes []*Write, c Conditions) *proposal {
 		if !w.Tombstone && (w.Eval == nil || w.Eval.hasValue()) {
 			op.size, op.sum = len(w.Value), sumOf(w.Value)
 			if op.normal = Digest(op.sum[:len(op.normal)]); !w.normal {
-				op.normal = digestOf(normalForm(w.Value))
+				op.normal = digestOf(jsonform.Normal(w.Value))
 			}
 		}
 		if w.TTL > 0 {

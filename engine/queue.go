@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // The queue of proposals that wait for the writer. A refusal is about one try only: if
@@ -46,10 +48,10 @@ func (e *Engine) refusalLocked(p *proposal, size int) error {
 		}
 	}
 	if e.stopped {
-		return failf(ErrStopped, "the daemon is stopping; nothing was applied: retry when it is back")
+		return words.Failf(ErrStopped, "the daemon is stopping; nothing was applied: retry when it is back")
 	}
 	if e.following.Load() {
-		return failf(ErrNotLeader, "%s; nothing was applied", deposed)
+		return words.Failf(ErrNotLeader, "%s; nothing was applied", deposed)
 	}
 	n := e.queue.len()
 	if n >= e.opts.Limits.QueuedCommits {
@@ -151,7 +153,7 @@ func (e *Engine) decidedLocked(p *proposal) {
 // at: err, marked as in doubt if a copy of the commit is undecided, was committed, or may
 // have been before outcomes of its age were dropped.
 func (e *Engine) Refused(id TxnID, err error) error {
-	if checkTxnID(id) != nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if words.CheckTxnID(id) != nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err // whose request has ended is told nothing definite
 	}
 	var f *Failure
@@ -197,9 +199,9 @@ func (e *Engine) refuseQueued() { e.refuseWaiting(ErrStopped, "the daemon stoppe
 // refuseWaiting answers all that waits for the writer, and says why.
 func (e *Engine) refuseWaiting(kind error, why string) {
 	for _, a := range e.takeSystem() {
-		a.ticket.answer(CommitResult{}, failf(kind, "%s before this change was taken; nothing was changed", why))
+		a.ticket.answer(CommitResult{}, words.Failf(kind, "%s before this change was taken; nothing was changed", why))
 	}
-	e.chores.refuse(failf(kind, "%s before this was done; it goes on when there is a writer again", why))
+	e.chores.refuse(words.Failf(kind, "%s before this was done; it goes on when there is a writer again", why))
 	e.mu.Lock()
 	var left []*proposal
 	for e.queue.len() > 0 {
@@ -217,7 +219,7 @@ func (e *Engine) refuseAll(left []*proposal, kind error, why string) {
 	}
 	e.mu.Unlock()
 	for _, p := range left {
-		a := answer{p: p, err: failf(kind, "%s before this commit was made; nothing was applied", why)}
+		a := answer{p: p, err: words.Failf(kind, "%s before this commit was made; nothing was applied", why)}
 		if !p.interactive {
 			// A copy that is still undecided was in a step that failed, and may be on disk.
 			a.result, a.err = e.unlessCommitted(p, e.Refused(p.id, a.err))

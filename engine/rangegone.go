@@ -37,7 +37,7 @@ func (v *evaluation) lookThen(op *askedOp, to CommitTS) error {
 	case err != nil:
 		return err
 	case key != "":
-		return goneSince(RecordName{a.Namespace, a.Agent, key})
+		return goneSince(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: key})
 	case last != "":
 		op.then.after = last
 		return errNextStep

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Operations on all keys of an agent under a prefix come to ordinary tombstones and writes, of one
@@ -30,12 +32,12 @@ func (RestoreTo) hasValue() bool    { return false }
 
 func checkRange(w *Write) error {
 	n := w.Name.AgentName()
-	if err := n.normalize(); err != nil {
+	if err := n.Normalize(); err != nil {
 		return err
 	}
 	w.Name.Namespace = n.Namespace
 	if w.Expected != nil || w.TTL != 0 {
-		return failf(ErrInvalid, "an operation on many keys has no expected version and no time to live").with("field", "expected_version")
+		return words.Failf(ErrInvalid, "an operation on many keys has no expected version and no time to live").With("field", "expected_version")
 	}
 	o := ScanOptions{Agent: n, Prefix: w.Name.Key}
 	return o.normalize()
@@ -45,7 +47,7 @@ func (d DeletePrefix) check(w *Write, _ *Limits) (Evaluation, error) { return d,
 
 func (r RestoreTo) check(w *Write, _ *Limits) (Evaluation, error) {
 	if r.At == (At{}) {
-		return nil, failf(ErrInvalid, "a restore says to which commit_ts or time").with("field", "at")
+		return nil, words.Failf(ErrInvalid, "a restore says to which commit_ts or time").With("field", "at")
 	}
 	return r, checkRange(w)
 }
@@ -115,7 +117,7 @@ func (DeletePrefix) evaluate(v *evaluation, op *askedOp) error {
 		return v.act(op, &rangeAct{})
 	}
 	for _, key := range keys {
-		v.remove(RecordName{op.name.Namespace, op.name.Agent, key})
+		v.remove(RecordName{Namespace: op.name.Namespace, Agent: op.name.Agent, Key: key})
 	}
 	return nil
 }
@@ -158,8 +160,8 @@ func (v *evaluation) keysUnder(op *askedOp, all bool, most int) (keys []string, 
 }
 
 func tooManyKeys(op *askedOp, what string, limit int) error {
-	return onKey(failf(ErrLimit, "%s: more than the limit of %d of agent %q under %q: give longer prefixes, one after the other", what, limit, op.name.Agent, op.name.Key).
-		with(limitDetail, strconv.Itoa(limit)).with("what", what), op.name)
+	return onKey(words.Failf(ErrLimit, "%s: more than the limit of %d of agent %q under %q: give longer prefixes, one after the other", what, limit, op.name.Agent, op.name.Key).
+		With(limitDetail, strconv.Itoa(limit)).With("what", what), op.name)
 }
 
 func (r RestoreTo) evaluate(v *evaluation, op *askedOp) error {
@@ -183,7 +185,7 @@ func (r RestoreTo) evaluate(v *evaluation, op *askedOp) error {
 	var changes []partOp
 	bytes := v.bytes
 	for _, key := range keys {
-		change, err := v.restored(RecordName{a.Namespace, a.Agent, key}, r.to)
+		change, err := v.restored(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: key}, r.to)
 		if err != nil {
 			return err
 		}
@@ -191,13 +193,13 @@ func (r RestoreTo) evaluate(v *evaluation, op *askedOp) error {
 			continue
 		}
 		changes = append(changes, *change)
-		bytes += len(change.value) + nameBytes(RecordName{a.Namespace, a.Agent, key})
+		bytes += len(change.value) + nameBytes(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: key})
 		if alone && (len(changes) > v.pl.deletedKeys || v.count+len(changes) > v.pl.limits.TxnOps || bytes > v.pl.limits.TxnBytes) {
 			return v.restoreAct(op, r.to)
 		}
 	}
 	for _, change := range changes {
-		v.set(RecordName{a.Namespace, a.Agent, change.key}, change)
+		v.set(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: change.key}, change)
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"runtime"
 	"time"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // act makes an operation an act, since it comes to more keys than a transaction may change. Nothing is
@@ -12,8 +14,8 @@ import (
 func (v *evaluation) act(op *askedOp, g *rangeAct) error {
 	a, pl := op.name.AgentName(), v.pl
 	if n := v.namedBy(a); n > 1 {
-		return onKey(failf(ErrLimit, "the operation is about more keys of agent %q than the limit of %d, and then must be the only one on the agent: it is one of %d", a.Agent, pl.limits.TxnOps, n), op.name).
-			with("what", "operations on the agent")
+		return onKey(words.Failf(ErrLimit, "the operation is about more keys of agent %q than the limit of %d, and then must be the only one on the agent: it is one of %d", a.Agent, pl.limits.TxnOps, n), op.name).
+			With("what", "operations on the agent")
 	}
 	if pl.busy != nil {
 		if err := pl.busy(a); err != nil {
@@ -28,13 +30,13 @@ func (v *evaluation) act(op *askedOp, g *rangeAct) error {
 	for _, key := range wakes {
 		if g.restores {
 			_, of := SplitHidden(key)
-			if change, err := v.restored(RecordName{a.Namespace, a.Agent, of}, g.to); err != nil {
+			if change, err := v.restored(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: of}, g.to); err != nil {
 				return err
 			} else if change == nil || !change.tombstone {
 				continue
 			}
 		}
-		v.remove(RecordName{a.Namespace, a.Agent, key})
+		v.remove(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: key})
 	}
 	v.parts[v.part(a)].acted = g
 	return nil
@@ -103,11 +105,11 @@ func (s dbState) held(a AgentName, prefix string, visit func(key string) bool) e
 // busy refuses an act on many keys of an agent while there is another one, or some of it is being erased.
 func (e *Engine) busy(a AgentName) error {
 	if g := e.db.acts.get(a); g != nil {
-		return failf(ErrOverloaded, "the operation on very many keys of agent %q that commit %d is, is being carried out, and there is one at a time of an agent; nothing was applied: retry", a.Agent, g.at).RetryAfter(time.Second)
+		return words.Failf(ErrOverloaded, "the operation on very many keys of agent %q that commit %d is, is being carried out, and there is one at a time of an agent; nothing was applied: retry", a.Agent, g.at).RetryAfter(time.Second)
 	}
 	for _, x := range e.chores.erasures {
 		if x.Namespace == a.Namespace && (x.Agent == "" || x.Agent == a.Agent) {
-			return failf(ErrOverloaded, "agent %q is being erased, and meanwhile no operation on very many of its keys is carried out; nothing was applied: retry", a.Agent).RetryAfter(time.Second)
+			return words.Failf(ErrOverloaded, "agent %q is being erased, and meanwhile no operation on very many of its keys is carried out; nothing was applied: retry", a.Agent).RetryAfter(time.Second)
 		}
 	}
 	return nil

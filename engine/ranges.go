@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // The ranges that a transaction listed must not change before it commits, not even by a
@@ -144,8 +146,8 @@ func (p *proposal) checkListed(s stateReader, upTo CommitTS, budget int) error {
 		case change != nil:
 			return p.listingChanged(l.agent, change.key, change.version)
 		case from+1 < s.floor(l.agent.Namespace): // asked last: then no event was missing
-			return failf(ErrOutOfRange, "what changed since commit %d, which the transaction read at, is no longer kept of namespace %q: begin again", p.snapshot, l.agent.Namespace).
-				with("namespace", l.agent.Namespace).with("floor_ts", s.floor(l.agent.Namespace).String())
+			return words.Failf(ErrOutOfRange, "what changed since commit %d, which the transaction read at, is no longer kept of namespace %q: begin again", p.snapshot, l.agent.Namespace).
+				With("namespace", l.agent.Namespace).With("floor_ts", s.floor(l.agent.Namespace).String())
 		case !whole:
 			return errUnchecked
 		}
@@ -164,10 +166,10 @@ func (p *proposal) checkedUpTo() CommitTS {
 }
 
 func (p *proposal) listingChanged(a AgentName, key string, v Version) *Failure {
-	f := conflict(RecordName{a.Namespace, a.Agent, key}, 0, v)
+	f := conflict(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: key}, 0, v)
 	for i := range p.ranges {
 		if r := &p.ranges[i]; r.agent == a && r.contains(key) {
-			return f.with("range", r.prefix)
+			return f.With("range", r.prefix)
 		}
 	}
 	return f

@@ -14,7 +14,7 @@ import (
 func TestListedContains(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.StringOfN(rapid.RuneFrom([]rune{'a', 'b', '\xff', '\U0010ffff'}), 0, 3, -1)
-		agents := []AgentName{{"n", "a"}, {"n", "b"}, {"m", "b"}}
+		agents := []AgentName{{Namespace: "n", Agent: "a"}, {Namespace: "n", Agent: "b"}, {Namespace: "m", Agent: "b"}}
 		ranges := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) readRange {
 			r := readRange{agent: rapid.SampledFrom(agents).Draw(t, "agent"), prefix: text.Draw(t, "prefix")}
 			if rapid.Bool().Draw(t, "bounded") {
@@ -52,7 +52,7 @@ func TestListedContains(t *testing.T) {
 // TestListedTouch: prefixes that are neighbours, listed page by page and more than once,
 // are one interval.
 func TestListedTouch(t *testing.T) {
-	a := AgentName{"n", "a"}
+	a := AgentName{Namespace: "n", Agent: "a"}
 	var ranges []readRange
 	for range 100 {
 		ranges = append(ranges, readRange{agent: a, prefix: "b"}, readRange{agent: a, prefix: "a", last: "am"}, readRange{agent: a, prefix: "a", first: "am"})
@@ -240,7 +240,7 @@ func TestWriterIsNotHeldUp(t *testing.T) {
 // behind in what it listed, nor many that each have to look at all that it planned.
 func TestListingsFillAStep(t *testing.T) {
 	const most = 8192
-	p := &proposal{listed: listedOf([]readRange{{agent: AgentName{"n", "a"}, prefix: "k"}}, 5)}
+	p := &proposal{listed: listedOf([]readRange{{agent: AgentName{Namespace: "n", Agent: "a"}, prefix: "k"}}, 5)}
 	for _, c := range []struct {
 		head          CommitTS
 		planned, want int

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // At is a point of the total order to read at: after a commit, or after the last commit
@@ -43,11 +44,11 @@ func (e *Engine) Snapshot(at At) (Snapshot, error) {
 	published := e.Published()
 	switch {
 	case at.CommitTS != nil && at.Time != nil:
-		return Snapshot{}, failf(ErrInvalid, "a read is at a commit_ts or at a time, not both").with("field", "at")
+		return Snapshot{}, words.Failf(ErrInvalid, "a read is at a commit_ts or at a time, not both").With("field", "at")
 	case at.CommitTS != nil:
 		if *at.CommitTS > published {
-			return Snapshot{}, failf(ErrInvalid, "commit %d has not happened yet; the last is %d", *at.CommitTS, published).
-				with("field", "at").with("last_commit_ts", published.String())
+			return Snapshot{}, words.Failf(ErrInvalid, "commit %d has not happened yet; the last is %d", *at.CommitTS, published).
+				With("field", "at").With("last_commit_ts", published.String())
 		}
 		return Snapshot{e: e, ts: *at.CommitTS}, nil
 	case at.Time != nil:
@@ -60,8 +61,8 @@ func (e *Engine) Snapshot(at At) (Snapshot, error) {
 // CheckPublished refuses a read that must not be before a commit which has not happened yet.
 func (e *Engine) CheckPublished(min CommitTS) error {
 	if published := e.Published(); min > published {
-		return failf(ErrInvalid, "the read must not be before commit %d, which has not happened yet; the last is %d", min, published).
-			with("field", "min_read_ts").with("last_commit_ts", published.String())
+		return words.Failf(ErrInvalid, "the read must not be before commit %d, which has not happened yet; the last is %d", min, published).
+			With("field", "min_read_ts").With("last_commit_ts", published.String())
 	}
 	return nil
 }
@@ -100,7 +101,7 @@ func (e *Engine) timeOf(ts CommitTS) (time.Time, error) {
 // Get reads a record. A missing one is no error: Exists is false. For a deleted one,
 // Version and CommitTS are the tombstone's.
 func (s Snapshot) Get(name RecordName) (Record, error) {
-	if err := name.normalize(); err != nil {
+	if err := name.Normalize(); err != nil {
 		return Record{}, err
 	}
 	rec, err := s.get(name, recordPrefix(name))
@@ -258,7 +259,7 @@ func (e *Engine) GetVersion(name RecordName, v Version) (Record, error) {
 	if f := e.failed.Load(); f != nil {
 		return Record{}, f
 	}
-	if err := name.normalize(); err != nil {
+	if err := name.Normalize(); err != nil {
 		return Record{}, err
 	}
 	body, err := e.db.recordBody(name, v)
@@ -275,8 +276,8 @@ func (e *Engine) GetVersion(name RecordName, v Version) (Record, error) {
 		}
 	}
 	if body == nil || v == 0 || row.commitTS > e.Published() {
-		return Record{}, failf(ErrVersionNotFound, "key %q of agent %q has no version %d", name.Key, name.Agent, v).
-			with("key", name.Key).with("version", v.String())
+		return Record{}, words.Failf(ErrVersionNotFound, "key %q of agent %q has no version %d", name.Key, name.Agent, v).
+			With("key", name.Key).With("version", v.String())
 	}
 	rec := Record{}
 	rec.fill(name, v, &row)
@@ -297,7 +298,7 @@ type HistoryEntry struct {
 // last version of the page before, 0 for the first page. more reports whether there are
 // more. The oldest one is that which is current at the floor.
 func (s Snapshot) History(name RecordName, after Version, oldestFirst bool, p Page) (entries []HistoryEntry, more bool, err error) {
-	if err := name.normalize(); err != nil {
+	if err := name.Normalize(); err != nil {
 		return nil, false, err
 	}
 	for {

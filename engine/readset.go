@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"encoding/binary"
 	"strings"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // What a transaction read that its client holds comes with its Transact. It becomes what
@@ -17,21 +19,21 @@ func (e *Engine) checkReads(r *ReadSet) error {
 		return limitErr(&e.reached.TxnReads, "reads of a transaction", n, most)
 	}
 	if at := e.Published(); r.Snapshot > at {
-		return failf(ErrInvalid, "the snapshot %d is after the last commit, %d", r.Snapshot, at).with("field", "snapshot_ts")
+		return words.Failf(ErrInvalid, "the snapshot %d is after the last commit, %d", r.Snapshot, at).With("field", "snapshot_ts")
 	}
 	for i := range r.Keys {
-		if err := r.Keys[i].Name.normalize(); err != nil {
+		if err := r.Keys[i].Name.Normalize(); err != nil {
 			return err
 		}
 	}
 	for i := range r.Ranges {
 		l := &r.Ranges[i]
-		if err := l.Agent.normalize(); err != nil {
+		if err := l.Agent.Normalize(); err != nil {
 			return err
 		}
 		for _, bound := range []struct{ field, text string }{{"prefix", l.Prefix}, {"first", l.First}, {"last", l.Last}} {
 			if strings.IndexByte(bound.text, 0) >= 0 || len(bound.text) > MaxKeyBytes { // as for Scan
-				return failf(ErrInvalid, "the %s can be of no key: it has U+0000 or is longer than %d bytes", bound.field, MaxKeyBytes).with("field", bound.field)
+				return words.Failf(ErrInvalid, "the %s can be of no key: it has U+0000 or is longer than %d bytes", bound.field, MaxKeyBytes).With("field", bound.field)
 			}
 		}
 	}

@@ -115,7 +115,7 @@ func (pl *planner) ready(within RecordName, visit func(RecordName) (bool, error)
 			for j := 0; more && err == nil && looked <= most && j < len(part.ops); j++ {
 				op := &part.ops[j]
 				if op.held.kind == causeReady && pl.plannedOp(op.prefix) == op {
-					look(RecordName{part.agent.Namespace, part.agent.Agent, op.key})
+					look(RecordName{Namespace: part.agent.Namespace, Agent: part.agent.Agent, Key: op.key})
 				}
 			}
 		}

@@ -4,6 +4,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Filter selects the part of the log that a replay or watch reads.
@@ -42,9 +44,9 @@ func (f *Filter) shows(key string) bool {
 func (f *Filter) normalize() error {
 	if f.Lease != "" {
 		if f.AllAgents || f.Whole {
-			return failf(ErrInvalid, "a lease is of one agent").with("field", "lease")
+			return words.Failf(ErrInvalid, "a lease is of one agent").With("field", "lease")
 		}
-		if err := checkName("lease", f.Lease, MaxLeaseBytes); err != nil {
+		if err := words.CheckName("lease", f.Lease, MaxLeaseBytes); err != nil {
 			return err
 		}
 	}
@@ -53,15 +55,15 @@ func (f *Filter) normalize() error {
 	}
 	if f.AllAgents {
 		if f.Agent != "" {
-			return failf(ErrInvalid, "agent_id must be empty when all agents are asked for").with("field", "agent_id")
+			return words.Failf(ErrInvalid, "agent_id must be empty when all agents are asked for").With("field", "agent_id")
 		}
 		if f.Namespace == "" {
 			f.Namespace = DefaultNamespace
 		}
-		return checkName("namespace", f.Namespace, MaxNamespaceBytes)
+		return words.CheckName("namespace", f.Namespace, MaxNamespaceBytes)
 	}
-	a := AgentName{f.Namespace, f.Agent}
-	err := a.normalize()
+	a := AgentName{Namespace: f.Namespace, Agent: f.Agent}
+	err := a.Normalize()
 	f.Namespace = a.Namespace
 	return err
 }
@@ -236,7 +238,7 @@ func (r *replayer) looked() bool { return r.rows >= r.e.opts.Tuning.ChunkRows }
 
 // readAgent walks one agent's events: one scan.
 func (r *replayer) readAgent(last CommitTS) error {
-	a := AgentName{r.f.Namespace, r.f.Agent}
+	a := AgentName{Namespace: r.f.Namespace, Agent: r.f.Agent}
 	upper := successor(agentPrefix(eventTag, a))
 	if last < math.MaxUint64 {
 		upper = eventKey(a, last+1)
@@ -382,7 +384,7 @@ func (r *replayer) add(ts CommitTS, a AgentName, row *eventRow) {
 	for i := range row.ops {
 		if op := &row.ops[i]; r.f.shows(op.key) {
 			ops = append(ops, EventOp{
-				Name: RecordName{a.Namespace, a.Agent, op.key}, Version: op.version, Tombstone: op.tombstone,
+				Name: RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: op.key}, Version: op.version, Tombstone: op.tombstone,
 				Erased: op.gone == goneErased, Pruned: op.gone == gonePruned,
 			})
 			r.bytes += len(op.key) + opBytes

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // restoringName is a file that stands in a directory from the first act of a restore to its last.
@@ -54,16 +55,16 @@ func BeginRestore(env Env, o RestoreOptions) (*Restore, error) {
 	}
 	switch {
 	case o.First.After != 0:
-		return nil, failf(ErrInvalid, "the backup begins after commit %d: what came before is in an earlier one", o.First.After)
+		return nil, words.Failf(ErrInvalid, "the backup begins after commit %d: what came before is in an earlier one", o.First.After)
 	case o.First.Format != FormatVersion:
-		return nil, failf(ErrFormat, "the backup is of a store of format %d, and this build restores format %d", o.First.Format, FormatVersion)
+		return nil, words.Failf(ErrFormat, "the backup is of a store of format %d, and this build restores format %d", o.First.Format, FormatVersion)
 	}
 	if err := knowFeatures(o.First.Features); err != nil {
 		return nil, err
 	}
 	l, ok := lineageOf(o.First.Epochs)
 	if !ok {
-		return nil, failf(ErrDataLoss, "the backup does not say which epochs its store had")
+		return nil, words.Failf(ErrDataLoss, "the backup does not say which epochs its store had")
 	}
 	r := &Restore{lineage: l, check: NewChecker(o.First), floor: o.OutcomesAfter, until: o.Until, by: o.By, from: o.First}
 	e := &Engine{env: env, opts: Options{Dir: o.Dir, Tuning: Tuning{MemTableBytes: maxMemTable, CacheBytes: 8 << 20}}}
@@ -94,7 +95,7 @@ func BeginRestore(env Env, o RestoreOptions) (*Restore, error) {
 // claimEmpty makes a directory, or takes an empty one, and marks it as one that is being restored.
 func claimEmpty(env *Env, dir string) error {
 	if dir == "" {
-		return failf(ErrInvalid, "no data directory is given")
+		return words.Failf(ErrInvalid, "no data directory is given")
 	}
 	fs := env.FS
 	info, err := fs.Stat(dir)
@@ -106,7 +107,7 @@ func claimEmpty(env *Env, dir string) error {
 	case err != nil:
 		return openFailure(err, "%s cannot be looked at", dir)
 	case !info.IsDir():
-		return failf(ErrUnusable, "%s is a file, not a directory", dir)
+		return words.Failf(ErrUnusable, "%s is a file, not a directory", dir)
 	}
 	names, err := fs.List(dir)
 	if err != nil {
@@ -115,20 +116,20 @@ func claimEmpty(env *Env, dir string) error {
 	names = slices.DeleteFunc(names, ofSystem)
 	switch {
 	case slices.Contains(names, identityName):
-		return failf(ErrUnusable, "%s holds a store, and a restore writes over none: choose a new directory", dir)
+		return words.Failf(ErrUnusable, "%s holds a store, and a restore writes over none: choose a new directory", dir)
 	case slices.Contains(names, restoringName):
 		return interruptedRestore(dir)
 	case len(names) > 0:
-		return failf(ErrUnusable, "%s is not empty (it holds %q): choose a new directory", dir, names[0])
+		return words.Failf(ErrUnusable, "%s is not empty (it holds %q): choose a new directory", dir, names[0])
 	}
 	if err := writeFileAtomic(fs, fs.PathJoin(dir, restoringName), []byte("Statehouse is being restored here.\n")); err != nil {
-		return failf(ErrStorage, "%s is not writable: %v", dir, err)
+		return words.Failf(ErrStorage, "%s is not writable: %v", dir, err)
 	}
 	return nil
 }
 
 func interruptedRestore(dir string) *Failure {
-	return failf(ErrUnusable, "%s holds a restore that did not end: remove the directory and restore again", dir)
+	return words.Failf(ErrUnusable, "%s holds a restore that did not end: remove the directory and restore again", dir)
 }
 
 // Continue goes on with the next stretch of the backup.
@@ -232,7 +233,7 @@ func (r *Restore) Finish() (epoch string, at time.Time, err error) {
 	e, head := r.e, r.check.head
 	at = r.check.last
 	if head.ts == 0 {
-		return "", at, failf(ErrInvalid, "no commit would be restored")
+		return "", at, words.Failf(ErrInvalid, "no commit would be restored")
 	}
 	if err := r.check.EndsAt(head.ts); err != nil {
 		return "", at, err
@@ -255,7 +256,7 @@ func (r *Restore) Finish() (epoch string, at time.Time, err error) {
 	}
 	fs := e.env.FS
 	if err := fs.Remove(fs.PathJoin(e.opts.Dir, restoringName)); err != nil {
-		return "", at, failf(ErrStorage, "the store is whole, but its file %s cannot be removed: %v", restoringName, err)
+		return "", at, words.Failf(ErrStorage, "the store is whole, but its file %s cannot be removed: %v", restoringName, err)
 	}
 	return next.name.String(), at, storageOrNil(syncDir(fs, e.opts.Dir))
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"slices"
 	"time"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Retention is how much of a namespace's past is kept. There are two bounds, and they differ in
@@ -40,11 +42,11 @@ func (e *Engine) SetRetention(ctx context.Context, r Retention) (Retention, erro
 	if r.Namespace == "" {
 		r.Namespace = DefaultNamespace
 	}
-	if err := checkName("namespace", r.Namespace, MaxNamespaceBytes); err != nil {
+	if err := words.CheckName("namespace", r.Namespace, MaxNamespaceBytes); err != nil {
 		return Retention{}, err
 	}
 	if r.MaxAge < 0 || r.MaxAge > 0 && r.MaxAge < minAge {
-		return Retention{}, failf(ErrInvalid, "max_age is %v, less than the least of %v", r.MaxAge, minAge).with("field", "max_age")
+		return Retention{}, words.Failf(ErrInvalid, "max_age is %v, less than the least of %v", r.MaxAge, minAge).With("field", "max_age")
 	}
 	change := SystemChange{Kind: retentionKind, Name: r.Namespace, Body: r.append(nil)}
 	err := e.UpdateSystem(ctx, SystemUpdate{

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"hash/crc32"
 	"time"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Rows are the values under the keys of keys.go; docs/FORMAT.md has the byte tables.
@@ -42,7 +44,7 @@ func openRow(key, row []byte) ([]byte, error) {
 }
 
 func corruptRow(key []byte, what string) error {
-	return failf(ErrDataLoss, "damaged row %q: %s", key, what).with("row", hex.EncodeToString(key))
+	return words.Failf(ErrDataLoss, "damaged row %q: %s", key, what).With("row", hex.EncodeToString(key))
 }
 
 // Digest stands for a value, a name, or a commit's operations, where only equality matters:

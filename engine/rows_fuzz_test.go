@@ -69,7 +69,7 @@ func FuzzEventRow(f *testing.F) {
 
 func FuzzLogRow(f *testing.F) {
 	for _, r := range []logRow{
-		{txnID: "client-1", commitTime: timeOfMilli(1), parts: []logPart{{Digest{1}, AgentName{"default", "a"}}, {Digest{2}, AgentName{"team", "b"}}, {}}},
+		{txnID: "client-1", commitTime: timeOfMilli(1), parts: []logPart{{Digest{1}, AgentName{Namespace: "default", Agent: "a"}}, {Digest{2}, AgentName{Namespace: "team", Agent: "b"}}, {}}},
 		{hash: chainHash{1}, txnID: "01a206db-a9ff-7ce8-9a58-257adfc272ef"},
 	} {
 		f.Add(r.append(nil))
@@ -132,7 +132,7 @@ func FuzzOpenRow(f *testing.F) {
 
 // FuzzSplitKey tries every split on one key, and the comparer's.
 func FuzzSplitKey(f *testing.F) {
-	n := RecordName{"default", "a:b", "k\u0080"}
+	n := RecordName{Namespace: "default", Agent: "a:b", Key: "k\u0080"}
 	for _, k := range [][]byte{
 		appendVersion(recordPrefix(n), 3), recordPrefix(n), eventKey(n.AgentName(), 1<<40), logKey(5),
 		agentPrefix(agentTag, n.AgentName()), outcomeKey("x"), floorKey, nil,

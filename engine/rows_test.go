@@ -154,7 +154,7 @@ func TestFlippedBitIsFound(t *testing.T) {
 func TestRowFromElsewhereIsFound(t *testing.T) {
 	rec := recordRow{commitTS: 4, value: []byte(`{"n":1}`)}
 	at := func(ns, agent, key string, v Version) []byte {
-		return appendVersion(recordPrefix(RecordName{ns, agent, key}), v)
+		return appendVersion(recordPrefix(RecordName{Namespace: ns, Agent: agent, Key: key}), v)
 	}
 	row := sealRow(at("a", "b", "c", 2), rec.append(nil))
 	for _, key := range [][]byte{at("a", "b", "c", 3), at("a", "b", "d", 2), at("a", "bc", "", 2), at("ab", "c", "c", 2), logKey(4), nil} {

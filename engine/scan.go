@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Page bounds one answer of a list. Zero means no bound of that kind.
@@ -34,7 +36,7 @@ type ScanOptions struct {
 }
 
 func (o *ScanOptions) normalize() error {
-	if err := o.Agent.normalize(); err != nil {
+	if err := o.Agent.Normalize(); err != nil {
 		return err
 	}
 	if err := checkPrefix(o.Prefix); err != nil {
@@ -45,7 +47,7 @@ func (o *ScanOptions) normalize() error {
 
 func checkPrefix(prefix string) error {
 	if strings.IndexByte(prefix, 0) >= 0 || len(prefix) > MaxKeyBytes {
-		return failf(ErrInvalid, "the prefix can be of no key: it has U+0000 or is longer than %d bytes", MaxKeyBytes).with("field", "prefix")
+		return words.Failf(ErrInvalid, "the prefix can be of no key: it has U+0000 or is longer than %d bytes", MaxKeyBytes).With("field", "prefix")
 	}
 	return nil
 }
@@ -55,7 +57,7 @@ func checkPrefix(prefix string) error {
 // undefined.
 func checkAfter(after, prefix string, longest int) error {
 	if after != "" && (!strings.HasPrefix(after, prefix) || strings.IndexByte(after, 0) >= 0 || len(after) > longest) {
-		return failf(ErrInvalid, "the page token is of another prefix, or of no name that there can be").with("field", "page_token")
+		return words.Failf(ErrInvalid, "the page token is of another prefix, or of no name that there can be").With("field", "page_token")
 	}
 	return nil
 }
@@ -184,7 +186,7 @@ func (c *scanCursor) enter() (name RecordName, ok bool) {
 		return name, c.rows.corrupt()
 	}
 	c.key = append(c.key[:0], c.rows.key()[:len(c.base)+i+1]...)
-	name = RecordName{c.o.Agent.Namespace, c.o.Agent.Agent, string(c.key[len(c.base) : len(c.key)-1])}
+	name = RecordName{Namespace: c.o.Agent.Namespace, Agent: c.o.Agent.Agent, Key: string(c.key[len(c.base) : len(c.key)-1])}
 	c.rec.Name, c.rec.Exists, c.rec.CommitTS = name, false, 0
 	return name, true
 }
@@ -300,7 +302,7 @@ func (s Snapshot) Agents(namespace, prefix, after string, p Page) (agents []Agen
 	if namespace == "" {
 		namespace = DefaultNamespace
 	}
-	if err := checkName("namespace", namespace, MaxNamespaceBytes); err != nil {
+	if err := words.CheckName("namespace", namespace, MaxNamespaceBytes); err != nil {
 		return nil, false, err
 	}
 	if err := checkAfter(after, prefix, MaxAgentBytes); err != nil {
@@ -308,7 +310,7 @@ func (s Snapshot) Agents(namespace, prefix, after string, p Page) (agents []Agen
 	}
 	base := appendNames(nil, agentTag, namespace)
 	more, err = s.names(base, prefix, after, p, func(agent string, first CommitTS) error {
-		name := AgentName{namespace, agent}
+		name := AgentName{Namespace: namespace, Agent: agent}
 		head, err := agentHeadAt(s.e.db, name, s.ts)
 		var at time.Time
 		if err == nil {
@@ -322,7 +324,7 @@ func (s Snapshot) Agents(namespace, prefix, after string, p Page) (agents []Agen
 
 // Agent is an agent with its first and last commit; nil: it has none.
 func (s Snapshot) Agent(a AgentName) (*AgentInfo, error) {
-	if err := a.normalize(); err != nil {
+	if err := a.Normalize(); err != nil {
 		return nil, err
 	}
 	body, err := getRow(s.e.db, agentPrefix(agentTag, a))

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // A sequence is the records of an agent whose keys are a prefix and sequenceDigits digits. An append
@@ -24,14 +26,14 @@ const lastInSequence = 9_999_999_999_999_999
 func (Append) hasValue() bool { return true }
 
 func (a Append) check(w *Write, _ *Limits) (Evaluation, error) {
-	if err := w.Name.normalize(); err != nil {
+	if err := w.Name.Normalize(); err != nil {
 		return nil, err
 	}
 	if len(w.Name.Key)+sequenceDigits > MaxKeyBytes {
-		return nil, failf(ErrInvalid, "the prefix of a sequence has at most %d bytes: a number of %d digits follows", MaxKeyBytes-sequenceDigits, sequenceDigits).with("field", "key")
+		return nil, words.Failf(ErrInvalid, "the prefix of a sequence has at most %d bytes: a number of %d digits follows", MaxKeyBytes-sequenceDigits, sequenceDigits).With("field", "key")
 	}
 	if w.Expected != nil {
-		return nil, failf(ErrInvalid, "an append is to a key that was never written, so it has no expected version").with("field", "expected_version")
+		return nil, words.Failf(ErrInvalid, "an append is to a key that was never written, so it has no expected version").With("field", "expected_version")
 	}
 	return a, nil
 }
@@ -193,7 +195,7 @@ func checkSequences(writes []*Write) error {
 			continue
 		}
 		if n.Key = n.Key[:len(n.Key)-sequenceDigits]; appended[n] {
-			return failf(ErrInvalid, "the transaction appends to %q and names key %q itself", n.Key, w.Name.Key).with("field", "key")
+			return words.Failf(ErrInvalid, "the transaction appends to %q and names key %q itself", n.Key, w.Name.Key).With("field", "key")
 		}
 	}
 	return nil
@@ -234,3 +236,5 @@ func (x *results) appended(sequence RecordName) (keys []KeyVersion) {
 	slices.SortFunc(keys, func(a, b KeyVersion) int { return strings.Compare(a.Name.Key, b.Name.Key) })
 	return keys[max(len(keys)-n, 0):]
 }
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }

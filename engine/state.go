@@ -425,7 +425,7 @@ func (s dbState) keys(a AgentName, prefix string, visit func(key string, exists 
 
 func (s dbState) lastKey(a AgentName, prefix, upTo string) (key string, err error) {
 	lower := append(agentPrefix(recordTag, a), prefix...)
-	it, err := s.r.recordRows(a, lower, successor(recordPrefix(RecordName{a.Namespace, a.Agent, upTo})))
+	it, err := s.r.recordRows(a, lower, successor(recordPrefix(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: upTo})))
 	if err != nil {
 		return "", err
 	}

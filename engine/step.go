@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // A step is synchronous. Plan takes the proposals that wait and decides them; nobody else sees
@@ -167,7 +168,7 @@ func (e *Engine) decide(p *proposal, now time.Time) (*commit, error) {
 			return nil, err
 		}
 		if x != nil { // what is planned is not what readers may see
-			return nil, failf(ErrOverloaded, "the commits of import %s are being made; nothing was applied: retry", x.ID).RetryAfter(time.Second)
+			return nil, words.Failf(ErrOverloaded, "the commits of import %s are being made; nothing was applied: retry", x.ID).RetryAfter(time.Second)
 		}
 	}
 	if err := e.refuseForks(p); err != nil {
@@ -230,7 +231,7 @@ func (e *Engine) apply(fl *inflight, own []SystemChange) {
 	}
 	e.head = mark{fl.step.Last, fl.step.After}
 	if err := e.db.ApplyNoSyncWait(fl.batch, pebble.Sync); err != nil {
-		e.halt(failf(ErrStorage, "applying a batch failed: %v", err))
+		e.halt(words.Failf(ErrStorage, "applying a batch failed: %v", err))
 	}
 	if n := len(fl.commits); n > 0 {
 		e.env.Trace("plan", fl.commits[0].ts, fl.commits[n-1].ts)
@@ -278,7 +279,7 @@ func (e *Engine) makeDurable(fl *inflight) bool {
 	if e.failed.Load() == nil {
 		began := e.now()
 		if err := fl.batch.SyncWait(); err != nil {
-			e.halt(failf(ErrStorage, "sync of the log failed: %v", err))
+			e.halt(words.Failf(ErrStorage, "sync of the log failed: %v", err))
 		}
 		e.lastSync.Store(int64(e.now().Sub(began)))
 	}
@@ -296,7 +297,7 @@ func (e *Engine) makeDurable(fl *inflight) bool {
 	last := fl.commits[len(fl.commits)-1]
 	synced := e.witness.synced
 	if err := e.witness.record(last.mark, len(fl.commits)); err != nil {
-		e.halt(failf(ErrStorage, "writing the witness failed: %v", err))
+		e.halt(words.Failf(ErrStorage, "writing the witness failed: %v", err))
 		return false
 	}
 	if e.witness.synced != synced {
@@ -342,10 +343,10 @@ func (e *Engine) publish(commits []*commit, held bool) {
 func (e *Engine) answerUnknown(fl *inflight) {
 	for i := range fl.answers {
 		a := &fl.answers[i]
-		a.p.ticket.answer(CommitResult{}, failf(ErrOutcomeUnknown,
+		a.p.ticket.answer(CommitResult{}, words.Failf(ErrOutcomeUnknown,
 			"storage failed while transaction %s was committed; it may or may not have been applied: ask for its outcome after the restart", a.p.id))
 	}
-	fl.system.answer(failf(ErrOutcomeUnknown, "storage failed while the change was made; look after the restart whether it was"))
+	fl.system.answer(words.Failf(ErrOutcomeUnknown, "storage failed while the change was made; look after the restart whether it was"))
 }
 
 // endTxn records in the transaction table how a transaction ended.
@@ -369,7 +370,7 @@ func (c *commit) result() CommitResult {
 		part := &c.p.agents[i]
 		for j := range part.ops {
 			op := &part.ops[j]
-			name := RecordName{part.agent.Namespace, part.agent.Agent, op.key}
+			name := RecordName{Namespace: part.agent.Namespace, Agent: part.agent.Agent, Key: op.key}
 			r.Versions = append(r.Versions, KeyVersion{name, op.version})
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Tuning trades memory and latency for throughput: no client depends on it, and no answer
@@ -76,7 +77,7 @@ func (t *Tuning) setDefaults() {
 
 func (t *Tuning) validate() error {
 	if min(t.RecordBytes, t.StepLookups, t.ErasedKeys, t.FiredHolds, t.PieceRows, t.DeletedKeys, t.ImportCommits, t.StepBytes, t.LeftToWriter, t.MarkEvery, t.WitnessEvery, t.ChunkEvents, t.ChunkBytes, t.ChunkRows, t.LookedRows, t.LookedBytes) < 1 {
-		return failf(ErrInvalid, "a bound of the tuning is negative")
+		return words.Failf(ErrInvalid, "a bound of the tuning is negative")
 	}
 	return nil
 }
@@ -175,7 +176,7 @@ func (l pebbleLog) Errorf(format string, args ...any) {
 	l.log("storage", "message", fmt.Sprintf(format, args...))
 }
 func (l pebbleLog) Fatalf(format string, args ...any) {
-	l.halt(failf(ErrStorage, format, args...))
+	l.halt(words.Failf(ErrStorage, format, args...))
 	// Only reached if Halt does not exit: in a simulated process, which is dead.
 	select {}
 }

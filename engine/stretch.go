@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"time"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Checker checks the rows of a stretch of the log, commit by commit, without a store: that the
@@ -47,13 +49,13 @@ func (c *Checker) Continue(of Stretch) error {
 	}
 	switch {
 	case c.head.ts != c.of.To || c.head.hash != c.of.ToHash:
-		return failf(ErrDataLoss, "the commits up to %d are not those that %d is said to end", c.head.ts, c.of.To)
+		return words.Failf(ErrDataLoss, "the commits up to %d are not those that %d is said to end", c.head.ts, c.of.To)
 	case of.After > c.head.ts:
-		return failf(ErrDataLoss, "commits %d to %d are missing", c.head.ts+1, of.After)
+		return words.Failf(ErrDataLoss, "commits %d to %d are missing", c.head.ts+1, of.After)
 	case of.After < c.head.ts:
-		return failf(ErrDataLoss, "commits %d to %d are there twice", of.After+1, c.head.ts)
+		return words.Failf(ErrDataLoss, "commits %d to %d are there twice", of.After+1, c.head.ts)
 	case of.AfterHash != c.head.hash:
-		return failf(ErrDataLoss, "what follows commit %d was cut from another log: the hash chain there is another", c.head.ts)
+		return words.Failf(ErrDataLoss, "what follows commit %d was cut from another log: the hash chain there is another", c.head.ts)
 	}
 	c.of = of
 	c.went = went{}
@@ -69,9 +71,9 @@ func (c *Checker) System(changes ...SystemChange) error {
 	}
 	switch {
 	case !c.went.within(c.of.To):
-		return failf(ErrDataLoss, "something went by commits after %d, which is said to be the last", c.of.To)
+		return words.Failf(ErrDataLoss, "something went by commits after %d, which is said to be the last", c.of.To)
 	case c.of.After > 0 && c.went.dropped() > c.of.After:
-		return failf(ErrDataLoss, "what follows commit %d was dropped, up to commit %d", c.of.After, c.went.dropped())
+		return words.Failf(ErrDataLoss, "what follows commit %d was dropped, up to commit %d", c.of.After, c.went.dropped())
 	}
 	return nil
 }
@@ -92,10 +94,10 @@ func (c *Checker) ErasedAfter(ts CommitTS) error {
 // Ended reports whether the whole stretch was checked, or what is missing.
 func (c *Checker) Ended() error {
 	if c.head.ts != c.of.To {
-		return failf(ErrDataLoss, "commits %d to %d are missing", c.head.ts+1, c.of.To)
+		return words.Failf(ErrDataLoss, "commits %d to %d are missing", c.head.ts+1, c.of.To)
 	}
 	if c.head.hash != c.of.ToHash {
-		return failf(ErrDataLoss, "the hash chain at commit %d is not the one that is said to stand there", c.head.ts)
+		return words.Failf(ErrDataLoss, "the hash chain at commit %d is not the one that is said to stand there", c.head.ts)
 	}
 	return nil
 }
@@ -118,7 +120,7 @@ func (c *Checker) Commit(rows []Row) (n int, err error) {
 	}
 	ts := c.head.ts + 1
 	if row.commitTime.Before(c.last) {
-		return 0, failf(ErrDataLoss, "the commit_time of commit %d is before that of the commit before it", ts)
+		return 0, words.Failf(ErrDataLoss, "the commit_time of commit %d is before that of the commit before it", ts)
 	}
 	r := rowsOf{rows: rows[1:]}
 	for i := range row.parts {
@@ -128,7 +130,7 @@ func (c *Checker) Commit(rows []Row) (n int, err error) {
 	}
 	hash := row.chain(c.head.hash, ts)
 	if hash != row.hash {
-		return 0, failf(ErrDataLoss, "the hash chain breaks at commit %d: the log was changed", ts)
+		return 0, words.Failf(ErrDataLoss, "the hash chain breaks at commit %d: the log was changed", ts)
 	}
 	if err := c.rest(&r, ts, row); err != nil {
 		return 0, err
@@ -175,7 +177,7 @@ func (c *Checker) Next(rows []Row) (CommitTS, time.Time, error) {
 func (c *Checker) logRow(rows []Row) (*logRow, error) {
 	ts := c.head.ts + 1
 	if ts > c.of.To {
-		return nil, failf(ErrDataLoss, "commits go on after %d, which is said to be the last", c.of.To)
+		return nil, words.Failf(ErrDataLoss, "commits go on after %d, which is said to be the last", c.of.To)
 	}
 	r := rowsOf{rows: rows}
 	body, err := r.take(logKey(ts))
@@ -188,7 +190,7 @@ func (c *Checker) logRow(rows []Row) (*logRow, error) {
 	}
 	for i := 1; i < len(row.parts); i++ {
 		if compareAgents(row.parts[i-1].agent, row.parts[i].agent) >= 0 {
-			return nil, failf(ErrDataLoss, "commit %d names its agents out of order", ts)
+			return nil, words.Failf(ErrDataLoss, "commit %d names its agents out of order", ts)
 		}
 	}
 	return &row, nil
@@ -208,15 +210,15 @@ func (c *Checker) part(r *rowsOf, ts CommitTS, row *logRow, part *logPart) error
 		return corruptRow(eventKey(a, ts), "malformed or not of its commit")
 	}
 	if ev.digest() != part.digest {
-		return failf(ErrDataLoss, "commit %d has another digest of the event of agent %q: the log was changed", ts, a.Agent)
+		return words.Failf(ErrDataLoss, "commit %d has another digest of the event of agent %q: the log was changed", ts, a.Agent)
 	}
 	if ev.by.state == provenanceThere && digestOf(ev.by.append(nil)) != ev.by.digest {
-		return failf(ErrDataLoss, "the metadata of commit %d differs from its digest in the event of agent %q", ts, a.Agent)
+		return words.Failf(ErrDataLoss, "the metadata of commit %d differs from its digest in the event of agent %q", ts, a.Agent)
 	}
 	c.took(act)
 	for i := range ev.ops {
 		if op := &ev.ops[i]; op.salt.nameDigest(a, op.key) != op.name {
-			return failf(ErrDataLoss, "operation %d of commit %d on agent %q has another name than its digest says", i+1, ts, a.Agent)
+			return words.Failf(ErrDataLoss, "operation %d of commit %d on agent %q has another name than its digest says", i+1, ts, a.Agent)
 		}
 		if err := c.record(r, a, &ev.ops[i], ts, row); err != nil {
 			return err
@@ -247,7 +249,7 @@ func (c *Checker) rest(r *rowsOf, ts CommitTS, row *logRow) error {
 	if kept, err := made(outcomeKey(row.txnID)); err != nil {
 		return err
 	} else if !kept && ts > c.of.OutcomesAfter {
-		return failf(ErrDataLoss, "the outcome of transaction %s (commit %d) is missing", row.txnID, ts)
+		return words.Failf(ErrDataLoss, "the outcome of transaction %s (commit %d) is missing", row.txnID, ts)
 	}
 	for i := range row.parts {
 		a := row.parts[i].agent
@@ -304,7 +306,7 @@ func (r *rowsOf) takeUnless(dropped bool, key []byte) ([]byte, error) {
 // record takes the record of an operation.
 func (c *Checker) record(r *rowsOf, a AgentName, op *eventRowOp, ts CommitTS, row *logRow) error {
 	past := c.went.pasts[a.Namespace]
-	key := appendVersion(recordPrefix(RecordName{a.Namespace, a.Agent, op.key}), op.version)
+	key := appendVersion(recordPrefix(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: op.key}), op.version)
 	body, err := r.takeUnless(ts <= past.dropped, key) // of the last one, too, if an act is being dropped
 	if body == nil || err != nil {
 		return err
@@ -313,7 +315,7 @@ func (c *Checker) record(r *rowsOf, a AgentName, op *eventRowOp, ts CommitTS, ro
 	pruned := rec.gone == gonePruned && op.gone == 0 && past.keeping > 0
 	if !ok || rec.commitTS != ts || !rec.commitTime.Equal(row.commitTime) || rec.tombstone != op.tombstone ||
 		rec.gone != op.gone && !pruned || !op.tombstone && rec.gone == 0 && (rec.digest() != op.digest || len(rec.value) != op.size) {
-		return failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", op.version, op.key, a.Agent, ts)
+		return words.Failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", op.version, op.key, a.Agent, ts)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // System rows are what the daemon keeps about itself: access keys, the audit log, retention.
@@ -87,7 +88,7 @@ func (e *Engine) UpdateSystem(ctx context.Context, u SystemUpdate) error {
 func (e *Engine) awaitSystem(ctx context.Context, a *systemAsk) error {
 	e.stepSoon()
 	if err := e.env.Await(ctx, a.ticket.done); err != nil {
-		return failf(ErrOutcomeUnknown, "the request ended (%v) while its change was being made: look whether it was", err)
+		return words.Failf(ErrOutcomeUnknown, "the request ended (%v) while its change was being made: look whether it was", err)
 	}
 	return a.ticket.err
 }
@@ -174,12 +175,12 @@ func (e *Engine) askWriter(a *systemAsk) (*systemAsk, error) {
 	case err != nil:
 		return nil, err
 	case e.stopped:
-		return nil, failf(ErrStopped, "the daemon is stopping; nothing was changed: retry when it is back")
+		return nil, words.Failf(ErrStopped, "the daemon is stopping; nothing was changed: retry when it is back")
 	case len(e.system.queue) >= queuedSystem:
-		return nil, failf(ErrLimit, "limit reached: %d changes of the daemon's own rows wait for the writer, at most %d may; retry",
+		return nil, words.Failf(ErrLimit, "limit reached: %d changes of the daemon's own rows wait for the writer, at most %d may; retry",
 			len(e.system.queue), queuedSystem)
 	case e.following.Load():
-		return nil, failf(ErrNotLeader, "%s; nothing was changed", deposed)
+		return nil, words.Failf(ErrNotLeader, "%s; nothing was changed", deposed)
 	}
 	a.ticket = newTicket()
 	e.system.queue = append(e.system.queue, a)
@@ -232,14 +233,14 @@ func (e *Engine) planSystem(asks []*systemAsk, now time.Time) systemStep {
 
 func checkSystem(changes []SystemChange) error {
 	if len(changes) > systemChanges {
-		return failf(ErrInvalid, "%d changes of system rows at once, more than the limit of %d", len(changes), systemChanges)
+		return words.Failf(ErrInvalid, "%d changes of system rows at once, more than the limit of %d", len(changes), systemChanges)
 	}
 	for _, c := range changes {
 		if c.Kind == "" || c.Name == "" || strings.ContainsRune(c.Kind+c.Name, 0) || len(c.Kind)+len(c.Name) > maxSystemName {
-			return failf(ErrInvalid, "no system row can be named %q, %q", c.Kind, c.Name)
+			return words.Failf(ErrInvalid, "no system row can be named %q, %q", c.Kind, c.Name)
 		}
 		if len(c.Body) > MaxSystemBody {
-			return failf(ErrInvalid, "a system row of %d bytes is more than the limit of %d", len(c.Body), MaxSystemBody)
+			return words.Failf(ErrInvalid, "a system row of %d bytes is more than the limit of %d", len(c.Body), MaxSystemBody)
 		}
 	}
 	return nil

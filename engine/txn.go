@@ -4,6 +4,8 @@ import (
 	"container/heap"
 	"sync"
 	"time"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // The transaction table: open transactions in memory, and the ids of those that ended
@@ -68,13 +70,13 @@ func (e ending) answer(id TxnID) error {
 	case e.state == TxnCommitted:
 		return txnCommitted(id)
 	case e.state == TxnExpired:
-		return failf(ErrTxnExpired, "transaction %s reached its timeout and was aborted: begin a new one", id)
+		return words.Failf(ErrTxnExpired, "transaction %s reached its timeout and was aborted: begin a new one", id)
 	}
-	return failf(ErrTxnAborted, "transaction %s was aborted: begin a new one", id)
+	return words.Failf(ErrTxnAborted, "transaction %s was aborted: begin a new one", id)
 }
 
 func txnCommitted(id TxnID) error {
-	return failf(ErrTxnCommitted, "transaction %s has committed already: begin a new one", id)
+	return words.Failf(ErrTxnCommitted, "transaction %s has committed already: begin a new one", id)
 }
 
 func newTxnTable(l Limits, r *reached) *txnTable {
@@ -120,13 +122,13 @@ func (t *txnTable) lookupLocked(id TxnID, now time.Time) (*txn, error) {
 func (t *txnTable) openLocked(id TxnID, now time.Time) (*txn, error) {
 	x, err := t.lookupLocked(id, now)
 	if err == nil && x.commit != nil {
-		return nil, failf(ErrTxnCommitted, "transaction %s is being committed", id)
+		return nil, words.Failf(ErrTxnCommitted, "transaction %s is being committed", id)
 	}
 	return x, err
 }
 
 func txnNotFound(id TxnID) error {
-	return failf(ErrTxnNotFound, "transaction %s is not known: it never began here, or the daemon restarted since", id)
+	return words.Failf(ErrTxnNotFound, "transaction %s is not known: it never began here, or the daemon restarted since", id)
 }
 
 // stage adds w to an open transaction. It replaces an earlier write of the same key.

@@ -1,6 +1,10 @@
 package engine
 
-import "context"
+import (
+	"context"
+
+	"statehouse.dev/statehouse/engine/words"
+)
 
 // Reads inside a transaction: its snapshot under its own writes. What was read must
 // still hold at commit.
@@ -8,10 +12,10 @@ import "context"
 // TxnGet reads a record inside a transaction. A record that the transaction wrote has
 // version 0 until the commit.
 func (e *Engine) TxnGet(id TxnID, name RecordName) (Record, CommitTS, error) {
-	if err := checkTxnID(id); err != nil {
+	if err := words.CheckTxnID(id); err != nil {
 		return Record{}, 0, err
 	}
-	if err := name.normalize(); err != nil {
+	if err := name.Normalize(); err != nil {
 		return Record{}, 0, err
 	}
 	prefix := recordPrefix(name)
@@ -31,7 +35,7 @@ func (e *Engine) TxnGet(id TxnID, name RecordName) (Record, CommitTS, error) {
 
 // TxnSnapshot is the commit that an open transaction reads after.
 func (e *Engine) TxnSnapshot(id TxnID) (CommitTS, error) {
-	if err := checkTxnID(id); err != nil {
+	if err := words.CheckTxnID(id); err != nil {
 		return 0, err
 	}
 	snapshot, _, err := e.txns.own(id, e.now(), "")
@@ -49,7 +53,7 @@ func (w *Write) record() Record {
 // TxnScan is Scan inside a transaction. The interval of keys that it covered must not
 // change before the commit, not even by a new key.
 func (e *Engine) TxnScan(ctx context.Context, id TxnID, o ScanOptions) (records []Record, more bool, at CommitTS, err error) {
-	if err := checkTxnID(id); err != nil {
+	if err := words.CheckTxnID(id); err != nil {
 		return nil, false, 0, err
 	}
 	if err := o.normalize(); err != nil {

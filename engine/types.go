@@ -1,40 +1,13 @@
 package engine
 
 import (
-	"strconv"
 	"time"
 )
-
-// CommitTS is a place in the total order of commits (G3): logical, dense, from 1. Zero
-// is before the first commit.
-type CommitTS uint64
-
-// Version counts the writes and deletes of one key: 1, 2, 3…
-type Version uint64
-
-// TxnID names a transaction. Begin makes UUIDs (version 7); clients of Transact
-// choose their own.
-type TxnID string
-
-func (ts CommitTS) String() string { return strconv.FormatUint(uint64(ts), 10) }
-func (v Version) String() string   { return strconv.FormatUint(uint64(v), 10) }
-
-// DefaultNamespace is what an empty namespace means.
-const DefaultNamespace = "default"
-
-// AgentName names an agent.
-type AgentName struct{ Namespace, Agent string }
-
-// RecordName names a record. Names compare as bytes.
-type RecordName struct{ Namespace, Agent, Key string }
-
-// AgentName is the agent the record belongs to.
-func (n RecordName) AgentName() AgentName { return AgentName{n.Namespace, n.Agent} }
 
 // Write is one key set, or a tombstone.
 type Write struct {
 	Name  RecordName
-	Value []byte // JSON text, see CheckValue, unless Bytes is set; unused in a tombstone
+	Value []byte // JSON text, see package jsonform, unless Bytes is set; unused in a tombstone
 	// SentBytes is the value's size in the encoding it was sent in, which is what
 	// Limits.ValueBytes bounds; 0: it was sent as Value.
 	SentBytes int

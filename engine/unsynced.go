@@ -10,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/record"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Running without syncs (Options.NoSync). A commit is written to the operating system
@@ -53,7 +54,7 @@ func readUnsynced(fs vfs.FS, dir string) (*mark, error) {
 			return &m, nil
 		}
 	}
-	return nil, failf(ErrDataLoss, "%s is damaged: it does not check", fs.PathJoin(dir, unsyncedName))
+	return nil, words.Failf(ErrDataLoss, "%s is damaged: it does not check", fs.PathJoin(dir, unsyncedName))
 }
 
 func writeUnsynced(fs vfs.FS, dir string, m mark) error {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // Report is the result of Verify.
@@ -163,9 +165,9 @@ func (v *verifier) checkLog() error {
 		case !good || !good2:
 			it.corrupt()
 		case ts != v.r.Commits+1:
-			it.err = failf(ErrDataLoss, "commit %d is missing from the log: %d follows %d", v.r.Commits+1, ts, v.r.Commits)
+			it.err = words.Failf(ErrDataLoss, "commit %d is missing from the log: %d follows %d", v.r.Commits+1, ts, v.r.Commits)
 		case row.commitTime.Before(last.commitTime):
-			it.err = failf(ErrDataLoss, "the commit_time of commit %d is before that of the commit before it", ts)
+			it.err = words.Failf(ErrDataLoss, "the commit_time of commit %d is before that of the commit before it", ts)
 		default:
 			it.err = v.checkCommit(ts, &row)
 		}
@@ -185,14 +187,14 @@ func (v *verifier) checkCommit(ts CommitTS, row *logRow) error {
 	for i := range row.parts {
 		part := &row.parts[i]
 		if i > 0 && compareAgents(row.parts[i-1].agent, part.agent) >= 0 {
-			return failf(ErrDataLoss, "commit %d names its agents out of order", ts)
+			return words.Failf(ErrDataLoss, "commit %d names its agents out of order", ts)
 		}
 		if err := v.checkPart(ts, row, part); err != nil {
 			return err
 		}
 	}
 	if v.chained = row.chain(v.chained, ts); v.chained != row.hash {
-		return failf(ErrDataLoss, "the hash chain breaks at commit %d: the log was changed", ts)
+		return words.Failf(ErrDataLoss, "the hash chain breaks at commit %d: the log was changed", ts)
 	}
 	return v.checkOutcome(ts, row)
 }
@@ -219,7 +221,7 @@ func (v *verifier) checkPart(ts CommitTS, row *logRow, part *logPart) error {
 		return err
 	}
 	for j := range ev.ops {
-		if err := v.checkOp(RecordName{a.Namespace, a.Agent, ev.ops[j].key}, &ev.ops[j], ts, row); err != nil {
+		if err := v.checkOp(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: ev.ops[j].key}, &ev.ops[j], ts, row); err != nil {
 			return err
 		}
 	}
@@ -236,23 +238,23 @@ func checkPart(body []byte, ts CommitTS, row *logRow, part *logPart) (*eventRow,
 		return nil, corruptRow(eventKey(a, ts), "missing, malformed or not of its commit")
 	}
 	if ev.digest() != part.digest {
-		return nil, failf(ErrDataLoss, "commit %d has another digest of the event of agent %q: the log was changed", ts, a.Agent)
+		return nil, words.Failf(ErrDataLoss, "commit %d has another digest of the event of agent %q: the log was changed", ts, a.Agent)
 	}
 	if ev.by.state == provenanceThere && ev.by.salt == (salt{}) {
 		return nil, unsalted(ts, a)
 	}
 	if ev.by.state == provenanceThere && digestOf(ev.by.append(nil)) != ev.by.digest {
-		return nil, failf(ErrDataLoss, "the metadata of commit %d differs from its digest in the event of agent %q", ts, a.Agent)
+		return nil, words.Failf(ErrDataLoss, "the metadata of commit %d differs from its digest in the event of agent %q", ts, a.Agent)
 	}
 	for j := range ev.ops {
 		op := &ev.ops[j]
 		switch {
 		case op.key == "":
-			return nil, failf(ErrDataLoss, "operation %d of commit %d on agent %q has lost its name, and no erasure took it", j+1, ts, a.Agent)
+			return nil, words.Failf(ErrDataLoss, "operation %d of commit %d on agent %q has lost its name, and no erasure took it", j+1, ts, a.Agent)
 		case op.salt == (salt{}):
 			return nil, unsalted(ts, a)
 		case op.salt.nameDigest(a, op.key) != op.name:
-			return nil, failf(ErrDataLoss, "operation %d of commit %d on agent %q has another name than its digest says", j+1, ts, a.Agent)
+			return nil, words.Failf(ErrDataLoss, "operation %d of commit %d on agent %q has another name than its digest says", j+1, ts, a.Agent)
 		}
 	}
 	return &ev, nil
@@ -260,7 +262,7 @@ func checkPart(body []byte, ts CommitTS, row *logRow, part *logPart) (*eventRow,
 
 // unsalted is about a salt that was not drawn: what its digest is of can be guessed when it is gone.
 func unsalted(ts CommitTS, a AgentName) error {
-	return failf(ErrDataLoss, "commit %d on agent %q has a salt of zeros, which nobody drew", ts, a.Agent)
+	return words.Failf(ErrDataLoss, "commit %d on agent %q has a salt of zeros, which nobody drew", ts, a.Agent)
 }
 
 // checkOp compares an operation of the log with the record it made.
@@ -279,7 +281,7 @@ func (v *verifier) checkOp(name RecordName, op *eventRowOp, ts CommitTS, row *lo
 	switch {
 	case !ok, rec.commitTS != ts, !rec.commitTime.Equal(row.commitTime), rec.tombstone != op.tombstone, rec.gone != op.gone && (rec.gone != gonePruned || op.gone != 0), rec.hold != op.held,
 		!op.tombstone && rec.gone == 0 && (rec.digest() != op.digest || len(rec.value) != op.size):
-		return failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", op.version, name.Key, name.Agent, ts)
+		return words.Failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", op.version, name.Key, name.Agent, ts)
 	case !op.tombstone && rec.gone != 0:
 		if err := v.checkValueGone(name, op.version, rec.gone); err != nil {
 			return err
@@ -297,7 +299,7 @@ func (v *verifier) checkOp(name RecordName, op *eventRowOp, ts CommitTS, row *lo
 	}
 	if ts <= v.kept.pasts[name.Namespace].dropped {
 		if body != nil {
-			return failf(ErrDataLoss, "version %d of key %q of agent %q is below what is kept of its namespace and is still there", op.version-1, name.Key, name.Agent)
+			return words.Failf(ErrDataLoss, "version %d of key %q of agent %q is below what is kept of its namespace and is still there", op.version-1, name.Key, name.Agent)
 		}
 		return nil
 	}
@@ -305,7 +307,7 @@ func (v *verifier) checkOp(name RecordName, op *eventRowOp, ts CommitTS, row *lo
 		return err
 	}
 	if before, ok := parseRecordRow(body); !ok || before.commitTS >= ts {
-		return failf(ErrDataLoss, "the versions of key %q of agent %q have a gap before %d", name.Key, name.Agent, op.version)
+		return words.Failf(ErrDataLoss, "the versions of key %q of agent %q have a gap before %d", name.Key, name.Agent, op.version)
 	}
 	return nil
 }
@@ -322,7 +324,7 @@ func (v *verifier) checkOutcome(ts CommitTS, row *logRow) error {
 		// It was dropped; a row that is there belongs to a later use of the id.
 		return nil
 	case !found || o.commitTS != ts:
-		return failf(ErrDataLoss, "the outcome of transaction %s (commit %d) is missing or wrong", row.txnID, ts)
+		return words.Failf(ErrDataLoss, "the outcome of transaction %s (commit %d) is missing or wrong", row.txnID, ts)
 	}
 	return nil
 }
@@ -365,13 +367,13 @@ func (v *verifier) checkNothingElse() error {
 		return err
 	}
 	if made := v.kept.matched + v.kept.base + v.kept.copies; v.r.Records != made {
-		return failf(ErrDataLoss, "the state holds %d versions, the log made %d", v.r.Records, made)
+		return words.Failf(ErrDataLoss, "the state holds %d versions, the log made %d", v.r.Records, made)
 	}
 	if kept := uint64(v.r.Commits-min(v.meta.floor, v.r.Commits)) + v.ahead; v.r.Outcomes != kept {
-		return failf(ErrDataLoss, "%d outcomes are kept, %d should be", v.r.Outcomes, kept)
+		return words.Failf(ErrDataLoss, "%d outcomes are kept, %d should be", v.r.Outcomes, kept)
 	}
 	if v.agents != v.r.Agents || v.namespaces != v.r.Namespaces {
-		return failf(ErrDataLoss, "%d agents and %d namespaces are listed, the log has %d and %d",
+		return words.Failf(ErrDataLoss, "%d agents and %d namespaces are listed, the log has %d and %d",
 			v.r.Agents, v.r.Namespaces, v.agents, v.namespaces)
 	}
 	return nil

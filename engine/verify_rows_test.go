@@ -19,7 +19,7 @@ func richStore(t *testing.T, fs vfs.FS, steps int) Env {
 	for range 2 {
 		do(t, e, putOf("f0", "a", 0), putOf("f0", "b", 0), putOf("f0", "c", 0))
 	}
-	do(t, e, Write{Name: RecordName{"default", "f0", "c"}, Tombstone: true})
+	do(t, e, Write{Name: RecordName{Namespace: "default", Agent: "f0", Key: "c"}, Tombstone: true})
 	for i := range deepFork + 1 {
 		child := fmt.Sprint("f", i+1)
 		do(t, e, evalOf(child, "", Fork{Parent: fmt.Sprint("f", i)}))
@@ -40,10 +40,10 @@ func richStore(t *testing.T, fs vfs.FS, steps int) Env {
 		t.Fatalf("claimed %+v", claimed)
 	}
 	do(t, e, evalOf("w", claimed[1].Record.Name.Key, Complete{Token: claimed[1].Lease.Token}))
-	if _, err := e.RenewLeases(t.Context(), []Renewal{{AgentName{"default", "l"}, "renewed", l.Results[2].Version, 2 * time.Hour}}, nil); err != nil {
+	if _, err := e.RenewLeases(t.Context(), []Renewal{{AgentName{Namespace: "default", Agent: "l"}, "renewed", l.Results[2].Version, 2 * time.Hour}}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.RefreshExpiry(t.Context(), []RecordName{{"default", "t", "refreshed"}}, 2*time.Hour, nil); err != nil {
+	if _, err := e.RefreshExpiry(t.Context(), []RecordName{{Namespace: "default", Agent: "t", Key: "refreshed"}}, 2*time.Hour, nil); err != nil {
 		t.Fatal(err)
 	}
 	do(t, e, putOf("m", "x1", 0), putOf("m", "x2", 0), putOf("m", "x3", time.Hour), putOf("m", "x4", 0))
@@ -74,7 +74,7 @@ func TestVerifyMissesNoRow(t *testing.T) {
 	simtest.Serial(t)
 	const each = 127 // of the bytes of most rows one of so many is changed; of those of holds, forks and acts one of three
 	dense := func(key []byte) bool {
-		return bytes.Contains([]byte{holdTag, timerTag, readyTag, forkTag, rangeTag}, key[:1]) || bytes.HasPrefix(key, agentPrefix(recordTag, AgentName{"default", "m"}))
+		return bytes.Contains([]byte{holdTag, timerTag, readyTag, forkTag, rangeTag}, key[:1]) || bytes.HasPrefix(key, agentPrefix(recordTag, AgentName{Namespace: "default", Agent: "m"}))
 	}
 	for _, steps := range []int{0, 1, 100} {
 		disk := vfs.NewCrashableMem()

@@ -53,11 +53,11 @@ func tamperEnv(t *testing.T, fs vfs.FS) (Env, *Engine) {
 
 // tampered are the names in the store that is tampered with.
 var (
-	ann   = AgentName{"default", "ann"}
-	bob   = AgentName{"default", "bob"}
-	other = AgentName{"other", "ann"}
-	annK  = RecordName{"default", "ann", "k"}
-	bobK  = RecordName{"default", "bob", "k"}
+	ann   = AgentName{Namespace: "default", Agent: "ann"}
+	bob   = AgentName{Namespace: "default", Agent: "bob"}
+	other = AgentName{Namespace: "other", Agent: "ann"}
+	annK  = RecordName{Namespace: "default", Agent: "ann", Key: "k"}
+	bobK  = RecordName{Namespace: "default", Agent: "bob", Key: "k"}
 )
 
 func tamperID(ts CommitTS) TxnID { return TxnID(fmt.Sprintf("txn-%d", ts)) }
@@ -67,7 +67,7 @@ func tamperStore(t *testing.T, fs vfs.FS) Env {
 	t.Helper()
 	env, e := tamperEnv(t, fs)
 	w := func(a AgentName, key string, n int) Write {
-		return Write{Name: RecordName{a.Namespace, a.Agent, key}, Value: fmt.Appendf(nil, `{"n":%d}`, n)}
+		return Write{Name: RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: key}, Value: fmt.Appendf(nil, `{"n":%d}`, n)}
 	}
 	for i, writes := range [][]Write{
 		{w(ann, "k", 1)},
@@ -180,8 +180,8 @@ func TestVerifyFindsTampering(t *testing.T) {
 		{"newest version gone", drop(recordKeyOf(annK, 5)), "not in the state"},
 		{"old version gone", drop(recordKeyOf(annK, 1)), "not in the state"},
 		{"version too many", set(recordKeyOf(annK, 6), loose.append(nil)), "the state holds 11 versions, the log made 10"},
-		{"record too many", set(recordKeyOf(RecordName{"default", "ann", "zz"}, 1), loose.append(nil)), "the state holds 11 versions"},
-		{"record of nobody", set(recordKeyOf(RecordName{"x", "y", "z"}, 1), loose.append(nil)), "the state holds 11 versions"},
+		{"record too many", set(recordKeyOf(RecordName{Namespace: "default", Agent: "ann", Key: "zz"}, 1), loose.append(nil)), "the state holds 11 versions"},
+		{"record of nobody", set(recordKeyOf(RecordName{Namespace: "x", Agent: "y", Key: "z"}, 1), loose.append(nil)), "the state holds 11 versions"},
 
 		{"event gone", drop(eventKey(ann, 4)), "missing, malformed or not of its commit"},
 		{"event of one of three agents gone", drop(eventKey(bob, 2)), "missing, malformed or not of its commit"},
@@ -234,7 +234,7 @@ func TestVerifyFindsTampering(t *testing.T) {
 		{"more outcomes dropped than commits", set(floorKey, uvarint(9)), "6 outcomes are kept, 0 should be"},
 
 		{"agent gone", drop(agentKey(bob)), "not the agent's first commit"},
-		{"agent too many", set(agentKey(AgentName{"default", "zoe"}), uvarint(1)), "4 agents and 2 namespaces are listed, the log has 3 and 2"},
+		{"agent too many", set(agentKey(AgentName{Namespace: "default", Agent: "zoe"}), uvarint(1)), "4 agents and 2 namespaces are listed, the log has 3 and 2"},
 		{"agent's first commit", change(agentKey(ann), first(2)), "not the agent's first commit"},
 		{"namespace gone", drop(namespaceKey("other")), "1 namespaces"},
 		{"namespace too many", set(namespaceKey("third"), uvarint(1)), "not the first commit of the namespace"},
@@ -336,7 +336,7 @@ func TestTamperedAnswers(t *testing.T) {
 		_, e := tamperEnv(t, fs)
 		w := []Write{
 			{Name: bobK, Value: []byte(`{"n":7}`)},
-			{Name: RecordName{"other", "ann", "k"}, Value: []byte(`{"n":8}`)},
+			{Name: RecordName{Namespace: "other", Agent: "ann", Key: "k"}, Value: []byte(`{"n":8}`)},
 		}
 		if _, err := e.Transact(t.Context(), tamperID(5), w, Conditions{}); !errors.Is(err, ErrDataLoss) {
 			t.Errorf("%s: a commit sent again answered %v", what, err)

@@ -3,6 +3,8 @@ package engine
 import (
 	"bytes"
 	"cmp"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // What verify checks of forks: that the row which says what an agent is a fork of is the act in the
@@ -32,7 +34,7 @@ func (v *verifier) checkFork(f *fork) error {
 	}
 	d := decoder{rest: body}
 	if first := CommitTS(d.uvarint()); body == nil || d.failed || first > f.upTo {
-		return failf(ErrDataLoss, "agent %q is a fork of agent %q as of commit %d, which had no commit by then", f.agent.Agent, f.parent.Agent, f.upTo)
+		return words.Failf(ErrDataLoss, "agent %q is a fork of agent %q as of commit %d, which had no commit by then", f.agent.Agent, f.parent.Agent, f.upTo)
 	}
 	return nil
 }
@@ -77,7 +79,7 @@ func (v *verifier) checkWhole(f *fork) error {
 func (v *verifier) checkCopied(n RecordName, version Version) error {
 	there, superseded, err := v.below(n, version)
 	if err == nil && !there && !superseded {
-		err = failf(ErrDataLoss, "agent %q is said to have all that it inherited, and version %d of key %q is not there", n.Agent, version, n.Key)
+		err = words.Failf(ErrDataLoss, "agent %q is said to have all that it inherited, and version %d of key %q is not there", n.Agent, version, n.Key)
 	}
 	return err
 }
@@ -118,7 +120,7 @@ func (v *verifier) checkInherited(n RecordName, version Version) error {
 	}
 	if c.rows.seek(prefix) && bytes.HasPrefix(c.rows.key(), prefix) {
 		if at, _, ok := recordAt(c.rows); ok && at >= version {
-			c.rows.err = failf(ErrDataLoss, "agent %q inherited version %d of key %q, and its own commits made version %d", n.Agent, at, n.Key, version)
+			c.rows.err = words.Failf(ErrDataLoss, "agent %q inherited version %d of key %q, and its own commits made version %d", n.Agent, at, n.Key, version)
 		}
 	}
 	return c.rows.close()
@@ -133,15 +135,15 @@ func (v *verifier) checkCopy(n RecordName, at Version, row *recordRow) (copied b
 	v.kept.copies++
 	prefix := recordPrefix(n)
 	if f.bare && bytes.Equal(prefix, v.kept.lastCopy) {
-		return true, failf(ErrDataLoss, "version %d of key %q of agent %q is below what is kept of its namespace and is still there", at, n.Key, n.Agent)
+		return true, words.Failf(ErrDataLoss, "version %d of key %q of agent %q is below what is kept of its namespace and is still there", at, n.Key, n.Agent)
 	}
 	v.kept.lastCopy = prefix
 	if rest := string(appendVersion(append([]byte(n.Key), terminator), at)); !f.whole && rest > f.copied || n.Key < firstKey {
-		return true, failf(ErrDataLoss, "version %d of key %q of agent %q is of before the agent began, and nothing copied it", at, n.Key, n.Agent)
+		return true, words.Failf(ErrDataLoss, "version %d of key %q of agent %q is of before the agent began, and nothing copied it", at, n.Key, n.Agent)
 	}
 	from := n
 	from.Agent = v.db.forks.owner(n.AgentName(), row.commitTS).Agent
-	differs := failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d of agent %q)", at, n.Key, n.Agent, row.commitTS, from.Agent)
+	differs := words.Failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d of agent %q)", at, n.Key, n.Agent, row.commitTS, from.Agent)
 	log, err := readLogRow(v.db, row.commitTS)
 	if err != nil {
 		return true, err
@@ -178,12 +180,12 @@ func (v *verifier) checkCopy(n RecordName, at Version, row *recordRow) (copied b
 func (v *verifier) checkCopyGone(n RecordName, at Version, row *recordRow) error {
 	if row.tombstone || row.gone != goneErased {
 		if row.gone == gonePruned && v.kept.pasts[n.Namespace].keeping == 0 {
-			return failf(ErrDataLoss, "version %d of key %q of agent %q was pruned, and no retention could prune it", at, n.Key, n.Agent)
+			return words.Failf(ErrDataLoss, "version %d of key %q of agent %q was pruned, and no retention could prune it", at, n.Key, n.Agent)
 		}
 		return nil
 	}
 	for a := n.AgentName(); ; {
-		of := RecordName{a.Namespace, a.Agent, n.Key}
+		of := RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: n.Key}
 		by, err := v.erasureOf(of)
 		if err != nil || by > at {
 			return err
@@ -196,7 +198,7 @@ func (v *verifier) checkCopyGone(n RecordName, at Version, row *recordRow) error
 		}
 		f := v.db.forks.get(a)
 		if f == nil {
-			return failf(ErrDataLoss, "version %d of key %q of agent %q has lost its value, and no erasure took it", at, n.Key, n.Agent)
+			return words.Failf(ErrDataLoss, "version %d of key %q of agent %q has lost its value, and no erasure took it", at, n.Key, n.Agent)
 		}
 		a = f.parent
 	}

@@ -3,6 +3,8 @@ package engine
 import (
 	"bytes"
 	"slices"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // What verify holds the rows of holds to: each record whose newest version was written with a hold
@@ -80,7 +82,7 @@ func (v *verifier) checkTimer(key, body []byte) error {
 // that nothing is without.
 func (v *verifier) checkHeld() error {
 	if v.r.Holds != v.held.records || v.held.places != v.held.timers+v.held.ready {
-		return failf(ErrDataLoss, "%d records were written with a time to live, and there are %d deadlines and %d timers", v.held.records, v.r.Holds, v.held.timers+v.held.ready)
+		return words.Failf(ErrDataLoss, "%d records were written with a time to live, and there are %d deadlines and %d timers", v.held.records, v.r.Holds, v.held.timers+v.held.ready)
 	}
 	return nil
 }
@@ -97,7 +99,7 @@ func (v *verifier) checkHead(key []byte, ts CommitTS, body []byte, first bool) e
 	}
 	head := headOf(ts, &row)
 	if !first && row.own.cause != 0 && head.user != v.held.head.user {
-		return failf(ErrDataLoss, "the daemon's own commit %d follows commit %d of its agent, and says %d", ts, v.held.head.user, head.user)
+		return words.Failf(ErrDataLoss, "the daemon's own commit %d follows commit %d of its agent, and says %d", ts, v.held.head.user, head.user)
 	}
 	v.held.head = head
 	return nil

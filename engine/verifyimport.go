@@ -1,5 +1,7 @@
 package engine
 
+import "statehouse.dev/statehouse/engine/words"
+
 // importChecks is what verify knows of imports under way.
 type importChecks struct {
 	under  []*staging
@@ -55,7 +57,7 @@ func (c *importChecks) load(r SystemReader) error {
 func (c *importChecks) done() error {
 	for _, x := range c.under {
 		if c.events[x.ID] != x.Events {
-			return failf(ErrDataLoss, "import %s has staged %d events, and %d are there", x.ID, x.Events, c.events[x.ID])
+			return words.Failf(ErrDataLoss, "import %s has staged %d events, and %d are there", x.ID, x.Events, c.events[x.ID])
 		}
 	}
 	return nil

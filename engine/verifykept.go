@@ -3,6 +3,8 @@ package engine
 import (
 	"bytes"
 	"sync/atomic"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // What verify allows to be missing, and nothing else: below the floor of a namespace what was
@@ -62,7 +64,7 @@ func (v *verifier) checkVersionGone(n RecordName, op *eventRowOp, ts CommitTS) e
 		return err
 	}
 	if ts >= dropped || base.version <= op.version || base.commitTS > dropped {
-		return failf(ErrDataLoss, "version %d of key %q of agent %q is in the log (commit %d) but not in the state", op.version, n.Key, n.Agent, ts)
+		return words.Failf(ErrDataLoss, "version %d of key %q of agent %q is in the log (commit %d) but not in the state", op.version, n.Key, n.Agent, ts)
 	}
 	return nil
 }
@@ -75,14 +77,14 @@ func (v *verifier) checkValueGone(n RecordName, version Version, how gone) error
 	if how == goneErased {
 		by, err := v.erasureOf(n)
 		if err == nil && by <= version {
-			err = failf(ErrDataLoss, "version %d of key %q of agent %q has lost its value, and no erasure took it", version, n.Key, n.Agent)
+			err = words.Failf(ErrDataLoss, "version %d of key %q of agent %q has lost its value, and no erasure took it", version, n.Key, n.Agent)
 		}
 		v.r.Erased++
 		return err
 	}
 	body, err := getRow(v.db, appendVersion(recordPrefix(n), version+1))
 	if err == nil && (body == nil || v.kept.pasts[n.Namespace].keeping == 0) {
-		err = failf(ErrDataLoss, "version %d of key %q of agent %q was pruned, and no retention could prune it", version, n.Key, n.Agent)
+		err = words.Failf(ErrDataLoss, "version %d of key %q of agent %q was pruned, and no retention could prune it", version, n.Key, n.Agent)
 	}
 	v.r.Pruned++
 	return err
@@ -94,7 +96,7 @@ func (v *verifier) checkProvenanceGone(ts CommitTS, a AgentName, ev *eventRow) e
 		return nil
 	}
 	for i := range ev.ops {
-		by, err := v.erasureOf(RecordName{a.Namespace, a.Agent, ev.ops[i].key})
+		by, err := v.erasureOf(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: ev.ops[i].key})
 		if err != nil || by > ev.ops[i].version {
 			return err
 		}
@@ -104,7 +106,7 @@ func (v *verifier) checkProvenanceGone(ts CommitTS, a AgentName, ev *eventRow) e
 			return err
 		}
 	}
-	return failf(ErrDataLoss, "the metadata of commit %d is gone from the event of agent %q, and no erasure took it", ts, a.Agent)
+	return words.Failf(ErrDataLoss, "the metadata of commit %d is gone from the event of agent %q, and no erasure took it", ts, a.Agent)
 }
 
 // cachedKeys is of how many keys is remembered what was looked up.
@@ -178,7 +180,7 @@ func (v *verifier) checkBase(key, body []byte) error {
 	}
 	prefix := key[:len(key)-numberSize]
 	if bytes.Equal(prefix, v.kept.last) {
-		return failf(ErrDataLoss, "version %d of key %q of agent %q is below what is kept of its namespace and is still there", at, n.Key, n.Agent)
+		return words.Failf(ErrDataLoss, "version %d of key %q of agent %q is below what is kept of its namespace and is still there", at, n.Key, n.Agent)
 	}
 	v.kept.last = v.kept.last[:0]
 	if row.commitTS > v.kept.pasts[n.Namespace].dropped || row.commitTS == 0 || row.commitTS > v.r.Commits {
@@ -193,7 +195,7 @@ func (v *verifier) checkBase(key, body []byte) error {
 		return err
 	}
 	if !log.commitTime.Equal(row.commitTime) {
-		return failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", at, n.Key, n.Agent, row.commitTS)
+		return words.Failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", at, n.Key, n.Agent, row.commitTS)
 	}
 	v.kept.base++
 	v.kept.last = append(v.kept.last, prefix...)

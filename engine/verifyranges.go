@@ -1,6 +1,10 @@
 package engine
 
-import "bytes"
+import (
+	"bytes"
+
+	"statehouse.dev/statehouse/engine/words"
+)
 
 // What verify checks of acts on many keys. The log has the act and no key: the keys follow from what
 // was before it. So of each key that the act is about and that existed, there must be a tombstone of
@@ -43,9 +47,9 @@ func (v *verifier) checkMany(g *rangeAct) error {
 		case !written && g.at <= v.kept.pasts[n.Namespace].dropped: // what came before may be left of a fork's past
 		case !written && m.blind:
 		case !written && (up == nil || rest <= up.done):
-			all.err = failf(ErrDataLoss, "commit %d deleted or restored key %q of agent %q, and its version %d is not there", g.at, n.Key, n.Agent, at)
+			all.err = words.Failf(ErrDataLoss, "commit %d deleted or restored key %q of agent %q, and its version %d is not there", g.at, n.Key, n.Agent, at)
 		case written && up != nil && rest > up.done:
-			all.err = failf(ErrDataLoss, "version %d of key %q of agent %q is of commit %d, which has not come so far", at, n.Key, n.Agent, g.at)
+			all.err = words.Failf(ErrDataLoss, "version %d of key %q of agent %q is of commit %d, which has not come so far", at, n.Key, n.Agent, g.at)
 		case written:
 			all.err = v.checkManyRow(m, n, at, &row)
 		}
@@ -90,7 +94,7 @@ func (v *verifier) checkManyRow(g manyChecks, n RecordName, at Version, row *rec
 	v.kept.matched++
 	v.r.Operations++
 	if !g.madeLike(row) {
-		return failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", at, n.Key, n.Agent, g.at)
+		return words.Failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", at, n.Key, n.Agent, g.at)
 	}
 	if !row.tombstone && row.gone != 0 {
 		if err := v.checkValueGone(n, at, row.gone); err != nil {
@@ -104,13 +108,13 @@ func (v *verifier) checkManyRow(g manyChecks, n RecordName, at Version, row *rec
 	case err != nil:
 		return err
 	case g.at <= dropped && body != nil:
-		return failf(ErrDataLoss, "version %d of key %q of agent %q is below what is kept of its namespace and is still there", at-1, n.Key, n.Agent)
+		return words.Failf(ErrDataLoss, "version %d of key %q of agent %q is below what is kept of its namespace and is still there", at-1, n.Key, n.Agent)
 	case g.at <= dropped || g.at == dropped+1 && body == nil: // where retention is
 		return nil
 	case !ok || before.commitTS >= g.at:
-		return failf(ErrDataLoss, "the versions of key %q of agent %q have a gap before %d", n.Key, n.Agent, at)
+		return words.Failf(ErrDataLoss, "the versions of key %q of agent %q have a gap before %d", n.Key, n.Agent, at)
 	case row.tombstone && before.tombstone:
-		return failf(ErrDataLoss, "version %d of key %q of agent %q was deleted by commit %d, and there was nothing to delete", at, n.Key, n.Agent, g.at)
+		return words.Failf(ErrDataLoss, "version %d of key %q of agent %q was deleted by commit %d, and there was nothing to delete", at, n.Key, n.Agent, g.at)
 	case g.blind || !g.restores:
 		return nil
 	}
@@ -133,12 +137,12 @@ func (g *manyChecks) checkRestored(n RecordName, at Version, row, before *record
 		return err
 	case then == nil || then.tombstone:
 		if !row.tombstone {
-			return failf(ErrDataLoss, "version %d of key %q of agent %q was restored by commit %d, and at commit %d there was none", at, n.Key, n.Agent, g.at, g.to)
+			return words.Failf(ErrDataLoss, "version %d of key %q of agent %q was restored by commit %d, and at commit %d there was none", at, n.Key, n.Agent, g.at, g.to)
 		}
 	case row.tombstone, then.gone == 0 && row.gone == 0 && (row.salt != then.salt || !bytes.Equal(row.value, then.value)):
-		return failf(ErrDataLoss, "version %d of key %q of agent %q is not what was there at commit %d, as commit %d restored it", at, n.Key, n.Agent, g.to, g.at)
+		return words.Failf(ErrDataLoss, "version %d of key %q of agent %q is not what was there at commit %d, as commit %d restored it", at, n.Key, n.Agent, g.to, g.at)
 	case before.commitTS <= g.to || then.gone == 0 && !before.tombstone && before.gone == 0 && bytes.Equal(before.value, then.value):
-		return failf(ErrDataLoss, "version %d of key %q of agent %q was restored by commit %d, and there was nothing to restore", at, n.Key, n.Agent, g.at)
+		return words.Failf(ErrDataLoss, "version %d of key %q of agent %q was restored by commit %d, and there was nothing to restore", at, n.Key, n.Agent, g.at)
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"time"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // A record may be due at a time. That it is stands in a hidden record beside it, its wake-up, so that
@@ -83,13 +85,13 @@ func (PutDue) hasValue() bool { return true }
 func (d PutDue) check(w *Write, _ *Limits) (Evaluation, error) {
 	switch {
 	case w.TTL != 0:
-		return nil, failf(ErrInvalid, "key %q is due, or expires, not both", w.Name.Key).with("field", "ttl_ms")
+		return nil, words.Failf(ErrInvalid, "key %q is due, or expires, not both", w.Name.Key).With("field", "ttl_ms")
 	case d.At.IsZero() && (d.In < 0 || d.In > MaxDueIn):
-		return nil, failf(ErrInvalid, "key %q is due in %v: at most %v", w.Name.Key, d.In, MaxDueIn).with("field", "due_in_ms")
+		return nil, words.Failf(ErrInvalid, "key %q is due in %v: at most %v", w.Name.Key, d.In, MaxDueIn).With("field", "due_in_ms")
 	case !d.At.IsZero() && (d.At.Year() < 1970 || d.At.Year() > 2200):
-		return nil, failf(ErrInvalid, "key %q is due in the year %d: from 1970 to 2200", w.Name.Key, d.At.Year()).with("field", "due_at")
+		return nil, words.Failf(ErrInvalid, "key %q is due in the year %d: from 1970 to 2200", w.Name.Key, d.At.Year()).With("field", "due_at")
 	}
-	return d, w.Name.normalize()
+	return d, w.Name.Normalize()
 }
 
 func (d PutDue) fingerprint(b []byte) []byte {
@@ -132,7 +134,7 @@ func (pl *planner) endWakes(part *agentPart) error {
 		if !op.tombstone || hidden(op.key) {
 			continue
 		}
-		end := partOp{prefix: string(recordPrefix(RecordName{part.agent.Namespace, part.agent.Agent, dueKey(op.key)}))}
+		end := partOp{prefix: string(recordPrefix(RecordName{Namespace: part.agent.Namespace, Agent: part.agent.Agent, Key: dueKey(op.key)}))}
 		end.key, end.tombstone = dueKey(op.key), true
 		if i, found := at[end.prefix]; found {
 			if !part.ops[i].tombstone { // else an erasure may have made it, and it says so
@@ -156,7 +158,7 @@ func (e *Engine) DueAt(n RecordName) (time.Time, error) {
 	if !e.wakes.Load() {
 		return time.Time{}, nil
 	}
-	if err := n.normalize(); err != nil {
+	if err := n.Normalize(); err != nil {
 		return time.Time{}, err
 	}
 	n = wakeOf(n)

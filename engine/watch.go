@@ -29,7 +29,7 @@ func (e *Engine) Watch(f Filter) (*Watch, error) {
 	if err := f.normalize(); err != nil {
 		return nil, err
 	}
-	w := &Watch{e: e, about: AgentName{f.Namespace, f.Agent}}
+	w := &Watch{e: e, about: AgentName{Namespace: f.Namespace, Agent: f.Agent}}
 	if f.Whole {
 		w.about = AgentName{}
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"maps"
 	"slices"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // went is how far the past of a store is gone, by its system rows. Whoever reads the log needs it:
@@ -76,9 +78,9 @@ func (w *went) endsAt(ts CommitTS) error {
 	for _, n := range w.namespaces() {
 		switch p := w.pasts[n]; {
 		case ts < p.dropped:
-			return failf(ErrInvalid, "the backup has no whole state of commit %d: retention had dropped what namespace %q had before commit %d; restore to that commit or a later one, or from an earlier backup", ts, n, p.dropped)
+			return words.Failf(ErrInvalid, "the backup has no whole state of commit %d: retention had dropped what namespace %q had before commit %d; restore to that commit or a later one, or from an earlier backup", ts, n, p.dropped)
 		case ts < p.pruned:
-			return failf(ErrInvalid, "the backup has no whole state of commit %d: values of namespace %q had been pruned that were current there; restore to commit %d or a later one, or to the end of an earlier segment", ts, n, p.pruned)
+			return words.Failf(ErrInvalid, "the backup has no whole state of commit %d: values of namespace %q had been pruned that were current there; restore to commit %d or a later one, or to the end of an earlier segment", ts, n, p.pruned)
 		}
 	}
 	if ts < w.erased {
@@ -88,5 +90,5 @@ func (w *went) endsAt(ts CommitTS) error {
 }
 
 func erasedAfter(ts, erased CommitTS) error {
-	return failf(ErrInvalid, "commit %d is before commit %d, which erased values: a restore brings back nothing that was erased; restore to commit %d or a later one", ts, erased, erased)
+	return words.Failf(ErrInvalid, "commit %d is before commit %d, which erased values: a restore brings back nothing that was erased; restore to commit %d or a later one", ts, erased, erased)
 }

@@ -3,8 +3,8 @@ package filter
 import (
 	"fmt"
 
-	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/engine/jsonedit"
+	"statehouse.dev/statehouse/engine/jsonform"
 	"statehouse.dev/statehouse/engine/jsontext"
 )
 
@@ -13,7 +13,7 @@ const (
 	MaxConditions = 32
 	MaxBytes      = 16 << 10 // of pointers, metadata keys and operands together
 	MaxListed     = 256      // operands of In
-	MaxDepth      = engine.MaxValueDepth
+	MaxDepth      = jsonform.MaxValueDepth
 )
 
 // Comparison says how what is at a place compares with the operand.
@@ -215,7 +215,7 @@ func operandsOf(c *Condition) ([]operand, error) {
 // parse checks JSON text of any kind, as values are checked, which are objects.
 func parse(text string) ([]byte, error) {
 	const open, end = `{"":`, `}`
-	checked, err := engine.CheckValue([]byte(open+text+end), MaxBytes+len(open+end))
+	checked, err := jsonform.CheckValue([]byte(open+text+end), MaxBytes+len(open+end))
 	if err != nil {
 		return nil, fmt.Errorf("%.80q is not JSON text: is it a string that is meant to be in quotes?", text)
 	}

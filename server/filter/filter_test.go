@@ -10,7 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/engine/jsonform"
 	"statehouse.dev/statehouse/server/filter"
 )
 
@@ -221,7 +221,7 @@ func TestAgainstTrees(t *testing.T) {
 	selected, all := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		value := drawObject(t, 3)
-		stored, err := engine.CheckValue([]byte(value), 1<<20)
+		stored, err := jsonform.CheckValue([]byte(value), 1<<20)
 		if err != nil {
 			t.Fatal(err)
 		}

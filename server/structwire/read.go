@@ -9,7 +9,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/engine/jsonform"
 )
 
 // A google.protobuf.Struct is turned into JSON text, and back in
@@ -35,7 +35,7 @@ const (
 )
 
 // JSON turns the wire bytes of a google.protobuf.Struct into JSON text
-// that engine.CheckValue accepts (if the text is not too long for it). Fields may
+// that jsonform.CheckValue accepts (if the text is not too long for it). Fields may
 // come in any order and unknown ones are skipped; of several kinds of one Value
 // the last counts, as protobuf has it. Refused, although protobuf reads them: a
 // known field of another wire type, a message given twice, which would be merged,
@@ -44,7 +44,7 @@ const (
 func JSON(wire []byte) ([]byte, error) {
 	// Text is seldom longer than wire: an entry's 6 bytes of tags and lengths
 	// become 4 of punctuation, and a number's 9 the digits that it needs.
-	r := structReader{wire: wire, keys: engine.NewKeySet(wire), out: make([]byte, 0, len(wire)+16)}
+	r := structReader{wire: wire, keys: jsonform.NewKeySet(wire), out: make([]byte, 0, len(wire)+16)}
 	if err := r.structMessage(0, len(wire)); err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ type structReader struct {
 	wire  []byte
 	out   []byte
 	depth int
-	keys  engine.KeySet
+	keys  jsonform.KeySet
 }
 
 // wireField is one field: its number and type, the place of its content if it is
@@ -74,7 +74,7 @@ type wireField struct {
 }
 
 func (r *structReader) fail(at int, format string, args ...any) error {
-	return &engine.ValueError{Reason: fmt.Sprintf(format, args...), Offset: at}
+	return &jsonform.ValueError{Reason: fmt.Sprintf(format, args...), Offset: at}
 }
 
 // next reads the field at wire[at] and says where the one after it is.
@@ -120,8 +120,8 @@ func (r *structReader) want(f wireField, message string, typ protowire.Type) err
 }
 
 func (r *structReader) enter(at int) error {
-	if r.depth == engine.MaxValueDepth {
-		return r.fail(at, "the value is nested more than %d deep", engine.MaxValueDepth)
+	if r.depth == jsonform.MaxValueDepth {
+		return r.fail(at, "the value is nested more than %d deep", jsonform.MaxValueDepth)
 	}
 	r.depth++
 	return nil

@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/engine/jsonform"
 	"statehouse.dev/statehouse/server/wiretest"
 )
 
@@ -65,7 +66,7 @@ func TestStructToJSON(t *testing.T) {
 			t.Errorf("%s: %s, %v; want %s", c.name, got, err, c.want)
 		}
 	}
-	if got, err := JSON(nestedWire(engine.MaxValueDepth)); err != nil || strings.Count(string(got), "{") != engine.MaxValueDepth {
+	if got, err := JSON(nestedWire(jsonform.MaxValueDepth)); err != nil || strings.Count(string(got), "{") != jsonform.MaxValueDepth {
 		t.Errorf("at the limit of depth: %s, %v", got, err)
 	}
 }
@@ -76,7 +77,7 @@ func TestStructToJSONRefuses(t *testing.T) {
 		many = append(many, wiretest.Entry(strconv.Itoa(i), wiretest.Double(0))...)
 	}
 	lists := wiretest.Message(ListKind)
-	for range engine.MaxValueDepth - 1 {
+	for range jsonform.MaxValueDepth - 1 {
 		lists = wiretest.Message(ListKind, wiretest.Message(ListValues, lists))
 	}
 	for _, c := range []struct {
@@ -117,7 +118,7 @@ func TestStructToJSONRefuses(t *testing.T) {
 		{"the end of no group", protowire.AppendTag(nil, 9, protowire.EndGroupType), "malformed"},
 		{"a group without end", protowire.AppendTag(nil, 9, protowire.StartGroupType), "malformed"},
 		{"groups in groups", bytes.Repeat(protowire.AppendTag(nil, 9, protowire.StartGroupType), 500_000), "malformed"},
-		{"29 objects", nestedWire(engine.MaxValueDepth + 1), "28 deep"},
+		{"29 objects", nestedWire(jsonform.MaxValueDepth + 1), "28 deep"},
 		{"28 lists in an object", wiretest.Entry("k", lists), "28 deep"},
 		{"5,000 objects", nestedWire(5000), "28 deep"},
 	} {
@@ -156,7 +157,7 @@ func TestValuesThroughStruct(t *testing.T) {
 
 // checkStruct compares wire with what protobuf reads in it.
 func checkStruct(t interface{ Fatalf(string, ...any) }, wire, text []byte) {
-	if _, err := engine.CheckValue(text, math.MaxInt); err != nil {
+	if _, err := jsonform.CheckValue(text, math.MaxInt); err != nil {
 		t.Fatalf("%x: %s: %v", wire, text, err)
 	}
 	var object map[string]any
@@ -292,7 +293,7 @@ func drawOddStruct(t *rapid.T, s *structpb.Struct) []byte {
 func FuzzStructToJSON(f *testing.F) {
 	f.Add(wiretest.Entry("k", wiretest.Message(ListKind, wiretest.Message(ListValues, wiretest.Double(1)), wiretest.Message(ListValues, wiretest.Text(stringKind, "x")))))
 	f.Add(append(wiretest.Entry("a", wiretest.Varint(boolKind, 1)), wiretest.Entry("b", wiretest.Varint(NullKind, 0), wiretest.Message(structKind))...))
-	f.Add(nestedWire(engine.MaxValueDepth, wiretest.Entry("\n", wiretest.Double(0.1))))
+	f.Add(nestedWire(jsonform.MaxValueDepth, wiretest.Entry("\n", wiretest.Double(0.1))))
 	f.Fuzz(func(t *testing.T, wire []byte) {
 		text, err := JSON(wire)
 		if err == nil {
@@ -308,7 +309,7 @@ func FuzzAppendStruct(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		_, _, _ = Append(nil, text) // no panic, whatever it is
-		value, err := engine.CheckValue(text, math.MaxInt)
+		value, err := jsonform.CheckValue(text, math.MaxInt)
 		if err != nil {
 			return
 		}
@@ -325,7 +326,7 @@ const benchValue = `{"role":"assistant","content":"The weather in Zürich is 21.
 // hostileValues are the slowest known of about a MiB.
 func hostileValues() map[string]string {
 	deep := func(inner string) string {
-		return strings.Repeat(`{"k":`, engine.MaxValueDepth-1) + inner + strings.Repeat("}", engine.MaxValueDepth-1)
+		return strings.Repeat(`{"k":`, jsonform.MaxValueDepth-1) + inner + strings.Repeat("}", jsonform.MaxValueDepth-1)
 	}
 	return map[string]string{
 		"1MiB_objects": `{"a":[` + strings.Repeat(benchValue+",", 3500) + `0]}`,

@@ -10,7 +10,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/engine/jsonform"
 )
 
 // Tags of the fields in read.go, each of which is one byte.
@@ -29,7 +29,7 @@ const (
 )
 
 // Append appends JSON text as the wire bytes of a google.protobuf.Struct,
-// fields in the order of the text. The text is one that engine.CheckValue
+// fields in the order of the text. The text is one that jsonform.CheckValue
 // returned; another may be refused or come out as something else. A number that no
 // double is becomes the nearest one, and is counted in Inexact.
 func Append(dst, text []byte) ([]byte, Inexact, error) {
@@ -54,7 +54,7 @@ type structWriter struct {
 	at      int
 	dst     []byte
 	depth   int
-	path    [engine.MaxValueDepth]pathStep // of the containers that are open
+	path    [jsonform.MaxValueDepth]pathStep // of the containers that are open
 	inexact Inexact
 }
 
@@ -72,7 +72,7 @@ func (w *structWriter) peek() byte {
 
 // enter steps over the opening bracket.
 func (w *structWriter) enter() error {
-	if w.depth == engine.MaxValueDepth {
+	if w.depth == jsonform.MaxValueDepth {
 		return w.fail()
 	}
 	w.depth++

@@ -22,7 +22,7 @@ import (
 // in, from its source: a list here would be out of date without anybody noticing.
 func sentinels(t *testing.T) map[string]string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "../../engine/errors.go", nil, parser.ParseComments)
+	file, err := parser.ParseFile(token.NewFileSet(), "../../engine/words/errors.go", nil, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}

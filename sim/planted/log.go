@@ -114,8 +114,8 @@ func storage() []Bug {
 		{
 			Name: "halt-only-logs", Guarantee: "G7", Unseen: noHistory, About: "when storage fails the daemon says so and goes on",
 			Edits: []Edit{
-				{"engine/engine.go", "		e.env.Halt(reason)\n		// Clients need not know which file it was, nor where; the log does.\n		e.failed.Store(failf(ErrStorage, \"storage failed: the daemon acknowledges nothing more and stops; its log tells why\"))", "		e.env.Log(\"storage failed\", \"reason\", reason.Error())"},
-				{"engine/step.go", "			e.halt(failf(ErrStorage, \"sync of the log failed: %v\", err))", "			e.halt(failf(ErrStorage, \"sync of the log failed: %v\", err))\n\t\t\t_ = fl"},
+				{"engine/engine.go", "		e.env.Halt(reason)\n		// Clients need not know which file it was, nor where; the log does.\n		e.failed.Store(words.Failf(ErrStorage, \"storage failed: the daemon acknowledges nothing more and stops; its log tells why\"))", "		e.env.Log(\"storage failed\", \"reason\", reason.Error())"},
+				{"engine/step.go", "			e.halt(words.Failf(ErrStorage, \"sync of the log failed: %v\", err))", "			e.halt(words.Failf(ErrStorage, \"sync of the log failed: %v\", err))\n			_ = fl"},
 			},
 		},
 		{

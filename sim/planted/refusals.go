@@ -32,7 +32,7 @@ func held() []Bug {
 		},
 		{
 			Name: "start-refuses-small-disk", Guarantee: "G9", About: "the daemon does not start while less than four times the reserve is free", Unseen: noHistory,
-			Edits: []Edit{{"engine/open.go", "	e.layBallast()\n	e.checkSpace()", "	if usage.AvailBytes < 4*e.space.reserve {\n		return failf(ErrStorage, \"no room\")\n	}\n	e.layBallast()\n	e.checkSpace()"}},
+			Edits: []Edit{{"engine/open.go", "	e.layBallast()\n	e.checkSpace()", "	if usage.AvailBytes < 4*e.space.reserve {\n		return words.Failf(ErrStorage, \"no room\")\n	}\n	e.layBallast()\n	e.checkSpace()"}},
 		},
 	}
 }
@@ -42,11 +42,11 @@ func refusals() []Bug {
 	return []Bug{
 		{
 			Name: "expired-not-found", Guarantee: "G9", About: "a transaction that has expired is said never to have begun", Unseen: noHistory,
-			Edits: []Edit{{"engine/txn.go", "		return failf(ErrTxnExpired, ", "		return failf(ErrTxnNotFound, "}},
+			Edits: []Edit{{"engine/txn.go", "		return words.Failf(ErrTxnExpired, ", "		return words.Failf(ErrTxnNotFound, "}},
 		},
 		{
 			Name: "request-ended-is-definite", Guarantee: "G6", About: "a commit whose client gave up is said not to have been applied", Unseen: noHistory,
-			Edits: []Edit{{"engine/commit.go", "	return failf(ErrOutcomeUnknown, \"the request ended", "	return failf(ErrStopped, \"the request ended"}},
+			Edits: []Edit{{"engine/commit.go", "	return words.Failf(ErrOutcomeUnknown, \"the request ended", "	return words.Failf(ErrStopped, \"the request ended"}},
 		},
 		{
 			Name: "page-token-refused", Guarantee: "G9", About: "a page token that ends with a short name is not known again", Unseen: noHistory,
@@ -54,11 +54,11 @@ func refusals() []Bug {
 		},
 		{
 			Name: "missing-version-is-data-loss", Guarantee: "G8", About: "a version that there never was is reported as lost data", Unseen: noHistory,
-			Edits: []Edit{{"engine/read.go", "		return Record{}, failf(ErrVersionNotFound, ", "		return Record{}, failf(ErrDataLoss, "}},
+			Edits: []Edit{{"engine/read.go", "		return Record{}, words.Failf(ErrVersionNotFound, ", "		return Record{}, words.Failf(ErrDataLoss, "}},
 		},
 		{
 			Name: "read-error-is-data-loss", Guarantee: "G8", About: "a read that failed is reported as lost data", Unseen: noHistory,
-			Edits: []Edit{{"engine/openfailure.go", "	return failf(ErrStorage, \"reading failed", "	return failf(ErrDataLoss, \"reading failed"}},
+			Edits: []Edit{{"engine/openfailure.go", "	return words.Failf(ErrStorage, \"reading failed", "	return words.Failf(ErrDataLoss, \"reading failed"}},
 		},
 		{
 			Name: "doubt-not-told", Guarantee: "G6", About: "a refusal of a commit does not say that the commit may have been applied before",

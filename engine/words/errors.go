@@ -1,8 +1,10 @@
-package engine
+package words
 
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"time"
 )
 
 // The closed set of errors. Match them with errors.Is; the message and the details say
@@ -105,15 +107,31 @@ func (f *Failure) Error() string { return f.Message }
 // Unwrap makes errors.Is find the kind.
 func (f *Failure) Unwrap() error { return f.Kind }
 
-func failf(kind error, format string, args ...any) *Failure {
+// Failf makes a Failure of that kind.
+func Failf(kind error, format string, args ...any) *Failure {
 	return &Failure{Kind: kind, Message: fmt.Sprintf(format, args...)}
 }
 
-// with adds a detail and returns f.
-func (f *Failure) with(key, value string) *Failure {
+// With adds a detail and returns f.
+func (f *Failure) With(key, value string) *Failure {
 	if f.Details == nil {
 		f.Details = make(map[string]string, 4)
 	}
 	f.Details[key] = value
 	return f
+}
+
+// Bounds of what a client is told to wait.
+const (
+	leastRetryAfter = 20 * time.Millisecond
+	mostRetryAfter  = 5 * time.Second
+)
+
+// retryAfterDetail is the detail of every refusal for load: milliseconds.
+const retryAfterDetail = "retry_after_ms"
+
+// RetryAfter says in f's details when to try again, and returns f.
+func (f *Failure) RetryAfter(d time.Duration) *Failure {
+	d = min(max(d, leastRetryAfter), mostRetryAfter)
+	return f.With(retryAfterDetail, strconv.FormatInt(d.Milliseconds(), 10))
 }

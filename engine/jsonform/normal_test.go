@@ -1,4 +1,4 @@
-package engine
+package jsonform
 
 import (
 	"bytes"
@@ -42,18 +42,18 @@ var normalForms = []struct{ text, want string }{
 
 func TestNormalForm(t *testing.T) {
 	for _, c := range normalForms {
-		text, normal, err := checkValue([]byte(c.text), testValueBytes)
+		text, normal, err := CheckForm([]byte(c.text), testValueBytes)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := string(normalForm(text))
+		got := string(Normal(text))
 		if got != c.want {
 			t.Errorf("%s: %s, want %s", c.text, got, c.want)
 		}
 		if normal && c.text != c.want {
 			t.Errorf("%s is taken for normal", c.text)
 		}
-		if again := string(normalForm([]byte(got))); again != got {
+		if again := string(Normal([]byte(got))); again != got {
 			t.Errorf("%s becomes %s", got, again)
 		}
 	}
@@ -66,10 +66,10 @@ func TestMostValuesAreNormal(t *testing.T) {
 		`{"cost":0.00321,"error":null,"final":true,"text":"The weather in Zürich\nis \"21.5 °C\".","tokens":{"completion":96,"prompt":412}}`,
 		`{"a":[-1,0,-0.5,12345678901234567890,0.30000000000000004],"b":"\u0000","c":[[],{}]}`,
 	} {
-		if _, normal, err := checkValue([]byte(text), testValueBytes); err != nil || !normal {
+		if _, normal, err := CheckForm([]byte(text), testValueBytes); err != nil || !normal {
 			t.Errorf("%s: is it normal: %v, %v", text, normal, err)
 		}
-		if got := string(normalForm([]byte(text))); got != text {
+		if got := string(Normal([]byte(text))); got != text {
 			t.Errorf("%s becomes %s", text, got)
 		}
 	}
@@ -185,11 +185,11 @@ func equalValues(a, b any) bool {
 // spelling of it; another value has another.
 func TestNormalFormOfSpellings(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		text, normal, err := checkValue([]byte(drawJSON(t, 0)), testValueBytes)
+		text, normal, err := CheckForm([]byte(drawJSON(t, 0)), testValueBytes)
 		if err != nil {
 			t.Skip()
 		}
-		v, form := decoded(t, text), normalForm(text)
+		v, form := decoded(t, text), Normal(text)
 		if normal && !bytes.Equal(form, text) {
 			t.Fatalf("%s is taken for normal, and is %s", text, form)
 		}
@@ -197,46 +197,16 @@ func TestNormalFormOfSpellings(t *testing.T) {
 			t.Fatalf("%s becomes another value: %s", text, form)
 		}
 		pick := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "pick") }
-		again, _, err := checkValue([]byte(respelled(v, pick)), testValueBytes)
+		again, _, err := CheckForm([]byte(respelled(v, pick)), testValueBytes)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := normalForm(again); !bytes.Equal(got, form) {
+		if got := Normal(again); !bytes.Equal(got, form) {
 			t.Fatalf("%s becomes %s, and %s becomes %s", text, form, again, got)
 		}
-		other, _, err := checkValue([]byte(drawJSON(t, 0)), testValueBytes)
-		if err == nil && bytes.Equal(normalForm(other), form) != equalValues(v, decoded(t, other)) {
-			t.Fatalf("%s and %s: forms %s and %s", text, other, form, normalForm(other))
+		other, _, err := CheckForm([]byte(drawJSON(t, 0)), testValueBytes)
+		if err == nil && bytes.Equal(Normal(other), form) != equalValues(v, decoded(t, other)) {
+			t.Fatalf("%s and %s: forms %s and %s", text, other, form, Normal(other))
 		}
 	})
 }
-
-// BenchmarkFingerprint measures what a request's goroutine does for a commit of one
-// write, with the value's check.
-func BenchmarkFingerprint(b *testing.B) {
-	sorted := []byte(benchNormal)
-	for _, c := range []struct {
-		name string
-		text []byte
-	}{
-		{"256B_normal", sorted},
-		{"256B", []byte(benchValue)},
-		{"1MiB_normal", []byte(`{"a":[` + strings.Repeat(benchNormal+",", 3800) + `0]}`)},
-		{"1MiB", []byte(`{"a":[` + strings.Repeat(benchValue+",", 3800) + `0]}`)},
-	} {
-		b.Run(c.name, func(b *testing.B) {
-			b.SetBytes(int64(len(c.text)))
-			b.ReportAllocs()
-			for b.Loop() {
-				w := &Write{Name: RecordName{"default", "alice", "plan"}}
-				var err error
-				if w.Value, w.normal, err = checkValue(c.text, 2*testValueBytes); err != nil {
-					b.Fatal(err)
-				}
-				newProposal("client-1", []*Write{w}, Conditions{})
-			}
-		})
-	}
-}
-
-const benchNormal = `{"content":"The weather in Zürich is 21.5 °C and sunny.","cost":0.00321,"error":null,"final":true,"role":"assistant","tokens":{"completion":96,"prompt":412},"tool_calls":[{"arguments":{"city":"Zürich","units":"metric"},"id":"call_91f2","name":"get_weather"}]}`

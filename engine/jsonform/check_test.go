@@ -1,4 +1,4 @@
-package engine
+package jsonform
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
+	"statehouse.dev/statehouse/engine/words"
 )
 
 const testValueBytes = 1 << 20
@@ -72,7 +73,7 @@ func TestCheckValueRefuses(t *testing.T) {
 		got, err := CheckValue([]byte(c.text), testValueBytes)
 		var refusal *ValueError
 		switch {
-		case !errors.As(err, &refusal) || !errors.Is(err, ErrInvalid):
+		case !errors.As(err, &refusal) || !errors.Is(err, words.ErrInvalid):
 			t.Errorf("%.60q: %s, %v", c.text, got, err)
 		case refusal.Offset != c.offset || !strings.Contains(err.Error(), c.says):
 			t.Errorf("%.60q: %v (at %d), want %q at %d", c.text, err, refusal.Offset, c.says, c.offset)

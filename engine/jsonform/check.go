@@ -1,10 +1,12 @@
-package engine
+package jsonform
 
 import (
 	"bytes"
 	"fmt"
 	"math"
 	"unicode/utf8"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // A value is one JSON object, kept as the text that was sent. CheckValue reads it once,
@@ -37,7 +39,7 @@ func (e *ValueError) Error() string {
 }
 
 // Unwrap makes errors.Is find ErrInvalid.
-func (e *ValueError) Unwrap() error { return ErrInvalid }
+func (e *ValueError) Unwrap() error { return words.ErrInvalid }
 
 // CheckValue refuses what is not a value: one object of strict JSON (RFC 8259) of
 // at most maxBytes as sent, in UTF-8, nested at most MaxValueDepth deep, with no
@@ -46,13 +48,13 @@ func (e *ValueError) Unwrap() error { return ErrInvalid }
 // spellings, escapes and key order. Text without such white space is returned itself,
 // not a copy. A copy has little spare capacity, so len is about what it costs.
 func CheckValue(text []byte, maxBytes int) ([]byte, error) {
-	out, _, err := checkValue(text, maxBytes)
+	out, _, err := CheckForm(text, maxBytes)
 	return out, err
 }
 
-// checkValue is CheckValue, and reports whether its result is certainly in normal form
+// CheckForm is CheckValue, and reports whether its result is certainly in normal form
 // (normalform.go), as most values are.
-func checkValue(text []byte, maxBytes int) (out []byte, normal bool, err error) {
+func CheckForm(text []byte, maxBytes int) (out []byte, normal bool, err error) {
 	if limit := min(maxBytes, maxTextBytes); len(text) > limit {
 		return nil, false, &ValueError{fmt.Sprintf("the value is %d bytes long, more than the limit of %d bytes", len(text), limit), -1}
 	}

@@ -1,4 +1,4 @@
-package engine
+package jsonform
 
 import (
 	"hash/maphash"

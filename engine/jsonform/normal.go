@@ -1,4 +1,4 @@
-package engine
+package jsonform
 
 import (
 	"bytes"
@@ -18,8 +18,8 @@ import (
 //
 // Records store the text as it was sent, and the digests in events are of that text.
 
-// normalForm returns the normal form of text, which CheckValue has accepted.
-func normalForm(text []byte) []byte {
+// Normal returns the normal form of text, which CheckValue has accepted.
+func Normal(text []byte) []byte {
 	n := normalizer{text: text, out: make([]byte, 0, len(text)+16), members: make([]member, 0, fewKeys)}
 	n.value()
 	return n.out
