@@ -147,7 +147,11 @@ func (r *rig) ask(method, path, body string, header ...string) said {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return said{resp.StatusCode, resp.Header, got}
+	answer := said{resp.StatusCode, resp.Header, got}
+	if req.Header.Get(connectVersion) == "" { // its failures have what that protocol says of them
+		asDescribed(r.t, method, path, answer)
+	}
+	return answer
 }
 
 const (

@@ -68,6 +68,18 @@ test("a block that ends without completing releases; work that has completed is 
   assert.deepEqual(await client.claim("queue"), []);
 });
 
+test("what is due in another namespace is claimed and completed there", async () => {
+  const client = it.client();
+  const namespace = it.fresh();
+  await client.write("queue", "mail/1", { to: "dave" }, { dueInMs: 1, namespace });
+  const job = await one(client, { namespace });
+  assert.equal(job.record.namespace, namespace);
+  await job.complete();
+  assert.deepEqual(await client.claim("queue", { namespace }), []);
+  const kept = await client.getState("queue", "mail/1", { namespace });
+  assert.equal(kept?.dueAt, undefined);
+});
+
 test("of several that are due each worker gets others, and a claim is renewed", async () => {
   const client = it.client();
   const writes = [1, 2, 3].map((n) => op.write(`queue-${n}`, "job", { n }, { dueInMs: 1 }));
