@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -44,6 +45,10 @@ system schedules it.
 A long run is made of rounds, each with a store of its own, so that what must be
 remembered and judged at once stays small.
 
+With --cluster several daemons keep one store, and the clients have the addresses of all. One
+fault comes after the other, at even distances, once the members have recovered from the one before. At
+the end all must have the same, and it is told for how long no commit was acknowledged.
+
 With --python the clients are programs that use the Python SDK, through a proxy which cuts
 connections and loses answers. Judged are the requests, which the SDK records below its
 retries, and what its users asked and were told.
@@ -61,6 +66,9 @@ the statehoused on the PATH.`,
 	f.IntVar(&o.Clients, "clients", 8, "clients at work at once")
 	f.IntVar(&o.Kills, "kills", 5, "how often to kill the daemon; some of them are followed by another while it comes back")
 	f.IntVar(&o.Stops, "stops", 3, "how often to stop the daemon for up to 1.5 s")
+	f.IntVar(&o.Members, "cluster", 1, "how many daemons keep the store, 3, 5 or 7: --kills and --stops are of the one that leads then")
+	f.IntVar(&o.Terms, "follower-kills", 0, "with --cluster, how often to kill a member that does not lead")
+	f.IntVar(&o.Deaf, "deaf", 0, "with --cluster, how often the one that leads hears nothing from the others for 3 s, which hear it")
 	f.Uint64Var(&o.Seed, "seed", 1, "what the moments and the clients' choices are drawn from")
 	f.StringVar(&o.report, "report", "", "write an HTML report of the run to this file")
 	f.StringVar(&o.Capture, "capture", "", "write what the daemon of the last round recorded itself to this file, for check and repro")
@@ -73,6 +81,9 @@ the statehoused on the PATH.`,
 func (a *app) live(ctx context.Context, o liveFlags) error {
 	if o.For <= 0 || o.round <= 0 || o.Clients < 1 || o.Kills < 0 || o.Stops < 0 {
 		return failed(exitUsage, "--for and --round must be more than 0, --clients at least 1, --kills and --stops not negative")
+	}
+	if o.Members < 1 || o.Members > 7 || o.Members%2 == 0 || o.Members > 1 && (o.python != "" || o.Capture != "") || o.Members == 1 && (o.Terms > 0 || o.Deaf > 0) {
+		return failed(exitUsage, "--cluster is 3, 5 or 7 and goes with neither --python nor --capture; --follower-kills and --deaf are for it")
 	}
 	run, least, err := o.runner(ctx)
 	if err != nil {
@@ -151,7 +162,10 @@ func (o *liveFlags) part(i, rounds int) live.Options {
 	share := func(n int) int { return n*(i+1)/rounds - n*i/rounds }
 	part := o.Options
 	part.For = o.For / time.Duration(rounds)
-	part.Kills, part.Stops, part.Terms = share(o.Kills), share(o.Stops), share((o.Kills+2)/4)
+	part.Kills, part.Stops, part.Terms, part.Deaf = share(o.Kills), share(o.Stops), share((o.Kills+2)/4), share(o.Deaf)
+	if o.Members > 1 {
+		part.Terms = share(o.Terms)
+	}
 	part.Seed = o.Seed + uint64(i)
 	return part
 }
@@ -228,6 +242,10 @@ func (a *app) printLive(last *live.Result, s *live.Stats, report, dir string) er
 	fmt.Fprintf(w, "commits\t%d acknowledged, %d in the log\n", s.Acked, s.Commits)
 	fmt.Fprintf(w, "unknown\t%d commits were sent and not answered: %d of them are in the log; %d other calls without an answer\n", s.Unknown, s.Applied, s.Broken)
 	fmt.Fprintf(w, "faults\t%d kills, %d stops, %d clean shutdowns; %d processes of the daemon; %d connections cut\n", s.Kills, s.Stops, s.Terms, s.Processes, s.Cuts)
+	if n := len(s.Outages); n > 0 {
+		slices.Sort(s.Outages)
+		fmt.Fprintf(w, "without a leader\tno commit for %v at the median of %d faults, %v at most\n", s.Outages[n/2].Round(time.Millisecond), n, s.Outages[n-1].Round(time.Millisecond))
+	}
 	verified := "the state was rebuilt from the log and compared: it is right"
 	if !s.Verified {
 		verified = "it was not verified"

@@ -10,7 +10,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/history/record"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
@@ -25,9 +24,11 @@ func (r *run) audit(ctx context.Context) (log []history.Event, complete bool, er
 	if r.died() {
 		return nil, false, nil
 	}
-	r.kill("SIGKILL, the last")
-	if !r.start(ctx) {
-		return nil, false, nil
+	if r.cluster == nil {
+		r.kill("SIGKILL, the last")
+		if !r.start(ctx) {
+			return nil, false, nil
+		}
 	}
 	conn, recorded, err := r.dial(observer, false)
 	if err != nil {
@@ -192,18 +193,7 @@ func (r *run) verify(ctx context.Context) {
 		r.daemon.kill()
 	}
 	r.heard()
-	done := make(chan error, 2)
-	go func() {
-		halt := func(err error) {
-			done <- fmt.Errorf("storage failed: %w", err)
-			select {} // a halt never returns
-		}
-		env, closeEnv := engine.OSEnv(halt, func(string, ...any) {})
-		defer closeEnv()
-		_, err := engine.Verify(env, r.daemon.dir, nil)
-		done <- err
-	}()
-	if err := <-done; err != nil {
+	if _, err := verifyStore(r.daemon.dir); err != nil {
 		r.violate("G8", "verify", "verify finds the store corrupt, and no fault has touched it: %v", err)
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"time"
 
@@ -32,7 +33,7 @@ const (
 // its own.
 type programmer struct {
 	r    *run
-	conn *grpc.ClientConn
+	conn io.Closer
 	rand *rand.Rand
 	env  *workload.Env
 	calm *intent.Client // one that waits for each answer as long as it takes
@@ -40,7 +41,18 @@ type programmer struct {
 
 // dial is a real connection, as client.Dial makes it, with the recorder on it: on its session, if
 // its calls go in one.
-func (r *run) dial(name string, inSession bool) (*grpc.ClientConn, grpc.ClientConnInterface, error) {
+func (r *run) dial(name string, inSession bool) (io.Closer, grpc.ClientConnInterface, error) {
+	if r.cluster != nil {
+		conn, err := r.cluster.dial()
+		if err != nil {
+			return nil, nil, err
+		}
+		inner := grpc.ClientConnInterface(conn)
+		if r.o.Wrap != nil {
+			inner = r.o.Wrap(name, inner)
+		}
+		return conn, r.rec.Conn(name, inner), nil
+	}
 	conn, err := client.Connect(client.Config{Address: r.daemon.address})
 	if err != nil {
 		return nil, nil, err

@@ -46,6 +46,11 @@ type Options struct {
 	// Terms is how often it gets a SIGTERM, and is started again.
 	Terms int
 
+	// Members is how many daemons keep the store; with more than one Kills and Stops are of the one that leads, Terms
+	// are kills of another, and Deaf is how often the one that leads does not hear the others, which hear it.
+	Members int
+	Deaf    int
+
 	// Capture, when set, is a file for what the daemon itself recorded of the run.
 	Capture string
 
@@ -76,6 +81,8 @@ type Stats struct {
 	Cuts      int  `json:"cuts,omitempty"` // of connections, by a proxy
 	Processes int  `json:"lives"`          // of the daemon
 	Verified  bool `json:"verified"`
+	// Outages are for how long at worst no commit was acknowledged, one for each fault of a member that led.
+	Outages []time.Duration `json:"outages_ns,omitempty"`
 }
 
 // Add adds another run's. All stores are verified only if each is.
@@ -93,6 +100,7 @@ func (s *Stats) Add(o *Stats) {
 	s.Terms += o.Terms
 	s.Cuts += o.Cuts
 	s.Processes += o.Processes
+	s.Outages = append(s.Outages, o.Outages...)
 }
 
 // Result is what became of a run.
@@ -118,11 +126,13 @@ func (r *Result) Verdict() verdict.Verdict {
 
 // run is one on the way.
 type run struct {
-	o      Options
-	daemon *daemon
-	rec    *record.Recorder
-	told   *intent.Recorder // what the clients' users were
-	begun  time.Time
+	o       Options
+	daemon  *daemon
+	cluster *cluster // nil: the daemon is alone
+	struck  []span   // by faults, of the member that led
+	rec     *record.Recorder
+	told    *intent.Recorder // what the clients' users were
+	begun   time.Time
 
 	mu         sync.Mutex
 	stats      Stats
@@ -136,7 +146,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.daemon.kill()
+	defer r.end()
 	if err := r.commotion(ctx); err != nil {
 		return nil, err
 	}
@@ -151,7 +161,11 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		if log, complete, err = r.audit(ctx); err != nil {
 			return nil, err
 		}
-		r.verify(ctx)
+		if r.cluster != nil {
+			r.verifyCluster(ctx)
+		} else {
+			r.verify(ctx)
+		}
 	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
@@ -167,6 +181,13 @@ func begin(ctx context.Context, o Options) (*run, error) {
 	r := &run{o: o, begun: time.Now()}
 	clock := func() int64 { return int64(time.Since(r.begun)) }
 	r.rec, r.told = record.NewRecorder(clock), intent.NewRecorder(intent.Options{Now: clock})
+	if o.Members > 1 {
+		if err := r.beginCluster(ctx); err != nil {
+			r.end()
+			return nil, fmt.Errorf("the cluster does not serve at all: %w", err)
+		}
+		return r, nil
+	}
 	address, err := freeAddress()
 	if err != nil {
 		return nil, err
@@ -181,6 +202,14 @@ func begin(ctx context.Context, o Options) (*run, error) {
 	}
 	r.count(func(s *Stats) { s.Processes++ })
 	return r, nil
+}
+
+func (r *run) end() {
+	if r.cluster != nil {
+		r.cluster.close()
+	} else {
+		r.daemon.kill()
+	}
 }
 
 // commotion is the run itself: clients at work, and a nemesis beside them.
@@ -202,7 +231,11 @@ func (r *run) commotion(ctx context.Context) error {
 	watched, unwatch := context.WithCancel(ctx)
 	defer unwatch()
 	go r.tell(watched)
-	r.harass(ctx, plan(rand.New(rand.NewPCG(r.o.Seed, 1)), &r.o))
+	if r.cluster != nil {
+		r.harassCluster(ctx)
+	} else {
+		r.harass(ctx, plan(rand.New(rand.NewPCG(r.o.Seed, 1)), &r.o))
+	}
 	until(ctx, r.begun.Add(r.o.For))
 	r.untilEnough(ctx)
 	close(stop)
@@ -293,13 +326,26 @@ func (r *run) violate(guarantee, check, format string, args ...any) {
 	r.violations = append(r.violations, v)
 }
 
-func (r *run) alive() bool {
-	select {
-	case <-r.daemon.ended:
-		return false
-	default:
-		return true
+// alive reports whether the daemon runs, or every member but those that were killed.
+func (r *run) alive() bool { return r.dead() == nil }
+
+// dead is the daemon, or a member, that has ended; nil: there is none.
+func (r *run) dead() *daemon {
+	all := []*daemon{r.daemon}
+	if r.cluster != nil {
+		all = r.cluster.members
 	}
+	for i, d := range all {
+		if r.cluster != nil && r.cluster.down[i].Load() {
+			continue
+		}
+		select {
+		case <-d.ended:
+			return d
+		default:
+		}
+	}
+	return nil
 }
 
 // notJudged is a failure, not a pass.
@@ -326,6 +372,7 @@ func (r *run) judge(log []history.Event, complete bool) *Result {
 		}
 	}
 	res.Stats.resolve(h)
+	res.Stats.Outages = outages(r.struck, h)
 	return res
 }
 

@@ -133,10 +133,12 @@ func (r *run) start(ctx context.Context) bool {
 // died reports whether the daemon has ended without a signal to: on a healthy disk it must
 // not.
 func (r *run) died() bool {
-	if r.alive() {
+	d := r.dead()
+	if d == nil {
 		return false
 	}
-	r.violate("G7", "died", "the daemon ended by itself, with exit code %d: %s", r.daemon.code(), r.daemon.said.last())
+	r.violate("G7", "died", "the daemon ended by itself, with exit code %d: %s", d.code(), d.said.last())
+	r.daemon = d
 	r.heard()
 	return true
 }
