@@ -18,6 +18,17 @@ var engineDoors = map[string][]ban{
 		{"google.golang.org", "as above"},
 		{"github.com", "as above"},
 	},
+	"engine/layout": {
+		{module + "/engine/jsonform", "it is about bytes, whatever a value may be"},
+		{module + "/server", "it is about rows, whoever asks for them"},
+		{module + "/proto", "as above"},
+		{module + "/history", "as above"},
+		{module + "/sim", "as above"},
+		{"io", "it says what bytes mean: others read and write them"},
+		{"os", "as above"},
+		{"github.com/cockroachdb/pebble/v2/vfs", "as above"},
+		{"google.golang.org", "as above"},
+	},
 	"engine/jsonform": {
 		{module + "/server", "it is about the text of values, and knows of no store"},
 		{module + "/proto", "as above"},

@@ -4,17 +4,19 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // TestCheckerHoldsRowsToTheirAct: a row that a backup has of a delete or restore of very many keys is what that can
 // have made, or the backup is refused.
 func TestCheckerHoldsRowsToTheirAct(t *testing.T) {
 	a, at := AgentName{Namespace: "default", Agent: "a"}, time.UnixMilli(1_800_000_000_000)
-	key := appendVersion(recordPrefix(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: "k"}), 2)
-	deleted, restored := recordRow{tombstone: true, commitTS: 7, commitTime: at}, recordRow{commitTS: 7, commitTime: at, value: []byte("{}")}
+	key := layout.AppendVersion(layout.RecordPrefix(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: "k"}), 2)
+	deleted, restored := layout.RecordRow{Tombstone: true, CommitTS: 7, CommitTime: at}, layout.RecordRow{CommitTS: 7, CommitTime: at, Value: []byte("{}")}
 	for name, c := range map[string]struct { // each by itself
 		restores bool
-		row      recordRow
+		row      layout.RecordRow
 		spoil    func(*Row)
 		ok       bool
 	}{
@@ -22,8 +24,8 @@ func TestCheckerHoldsRowsToTheirAct(t *testing.T) {
 		"what a restore deleted":             {row: deleted, restores: true, ok: true},
 		"what a restore wrote":               {row: restored, restores: true, ok: true},
 		"a value that a delete made":         {row: restored},
-		"what another commit made":           {row: recordRow{tombstone: true, commitTS: 6, commitTime: at}},
-		"what was made at another time":      {row: recordRow{tombstone: true, commitTS: 7, commitTime: at.Add(1)}},
+		"what another commit made":           {row: layout.RecordRow{Tombstone: true, CommitTS: 6, CommitTime: at}},
+		"what was made at another time":      {row: layout.RecordRow{Tombstone: true, CommitTS: 7, CommitTime: at.Add(1)}},
 		"what does not have its checksum":    {row: deleted, spoil: func(r *Row) { r.Value[1] ^= 1 }},
 		"what is cut short":                  {row: deleted, spoil: func(r *Row) { r.Value = r.Value[:2] }},
 		"what is no record, with a checksum": {row: deleted, spoil: func(r *Row) { *r = rowOf(r.Key, []byte{0xff}) }},
@@ -31,7 +33,7 @@ func TestCheckerHoldsRowsToTheirAct(t *testing.T) {
 		g := &rangeAct{agent: a, at: 7, time: at, restores: c.restores}
 		check := NewChecker(Stretch{})
 		check.head.ts, check.manyAt, check.many = 7, 7, map[AgentName]*rangeAct{a: g}
-		row := rowOf(key, c.row.append(nil))
+		row := rowOf(key, c.row.Append(nil))
 		if c.spoil != nil {
 			c.spoil(&row)
 		}
@@ -57,7 +59,7 @@ func (f *failingState) recordHead(prefix string) (keyHead, error) {
 	return f.stateReader.recordHead(prefix)
 }
 
-func (f *failingState) hold(prefix string) (*hold, error) {
+func (f *failingState) hold(prefix string) (*layout.Hold, error) {
 	if f.holds != nil {
 		return nil, f.holds
 	}

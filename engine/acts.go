@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -28,9 +29,6 @@ import (
 //
 //	f namespace 00 agent 00 -> uvarint commit_ts · string parent · uvarint commit_ts there · 1 byte: state · string: copied up to
 const forkTag = 'f'
-
-// fieldAct is the tag of the field of an event that is an act. It is sealed.
-const fieldAct = 4
 
 const actFork = 1 // the kind, the first byte of the field
 
@@ -64,7 +62,7 @@ func (f *fork) lineage() Lineage { return Lineage{f.parent, f.upTo, f.at} }
 
 func (f *fork) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(f.at))
-	dst = binary.AppendUvarint(appendString(dst, f.parent.Agent), uint64(f.upTo))
+	dst = binary.AppendUvarint(layout.AppendString(dst, f.parent.Agent), uint64(f.upTo))
 	state := byte(0)
 	if f.whole {
 		state = 1
@@ -72,26 +70,26 @@ func (f *fork) append(dst []byte) []byte {
 	if f.bare {
 		state = 2
 	}
-	return appendString(append(dst, state), f.copied)
+	return layout.AppendString(append(dst, state), f.copied)
 }
 
 func parseFork(key, body []byte) (*fork, bool) {
 	f := new(fork)
-	rest, ok := splitNames(key, forkTag, &f.agent.Namespace, &f.agent.Agent)
-	d := decoder{rest: body}
-	f.at = CommitTS(d.uvarint())
-	f.parent = AgentName{Namespace: f.agent.Namespace, Agent: d.string()}
-	f.upTo = CommitTS(d.uvarint())
-	state := d.byte()
-	f.whole, f.bare, f.copied = state >= 1, state == 2, d.string()
-	return f, ok && len(rest) == 0 && d.end() && state <= 2 && f.upTo < f.at && f.upTo > 0
+	rest, ok := layout.SplitNames(key, forkTag, &f.agent.Namespace, &f.agent.Agent)
+	d := layout.Decoder{Rest: body}
+	f.at = CommitTS(d.Uvarint())
+	f.parent = AgentName{Namespace: f.agent.Namespace, Agent: d.Str()}
+	f.upTo = CommitTS(d.Uvarint())
+	state := d.Byte()
+	f.whole, f.bare, f.copied = state >= 1, state == 2, d.Str()
+	return f, ok && len(rest) == 0 && d.End() && state <= 2 && f.upTo < f.at && f.upTo > 0
 }
 
-func (f *fork) key() []byte { return agentPrefix(forkTag, f.agent) }
+func (f *fork) key() []byte { return layout.AgentPrefix(forkTag, f.agent) }
 
 // field is what the event of the fork has of it.
 func (f *fork) field() []byte {
-	return binary.AppendUvarint(appendString([]byte{actFork}, f.parent.Agent), uint64(f.upTo))
+	return binary.AppendUvarint(layout.AppendString([]byte{actFork}, f.parent.Agent), uint64(f.upTo))
 }
 
 // act is an act of an agent; one of them.
@@ -108,22 +106,22 @@ func (x act) agent() AgentName {
 }
 
 // act is what an event says of an act, which is the agent's at ts; nil: it is of operations.
-func (r *eventRow) act(a AgentName, ts CommitTS) (x *act, ok bool) {
-	body, found := r.fields.get(fieldAct)
+func actOf(r *layout.EventRow, a AgentName, ts CommitTS) (x *act, ok bool) {
+	body, found := r.Fields.Get(layout.FieldAct)
 	if !found {
 		return nil, true
 	}
-	d := decoder{rest: body}
-	switch d.byte() {
+	d := layout.Decoder{Rest: body}
+	switch d.Byte() {
 	case actFork:
-		x = &act{fork: &fork{agent: a, at: ts, parent: AgentName{Namespace: a.Namespace, Agent: d.string()}, upTo: CommitTS(d.uvarint())}}
-		return x, d.end() && len(r.ops) == 0
+		x = &act{fork: &fork{agent: a, at: ts, parent: AgentName{Namespace: a.Namespace, Agent: d.Str()}, upTo: CommitTS(d.Uvarint())}}
+		return x, d.End() && len(r.Ops) == 0
 	case actDelete:
-		x = &act{many: &rangeAct{agent: a, at: ts, time: r.commitTime, prefix: d.string()}}
-		return x, d.end()
+		x = &act{many: &rangeAct{agent: a, at: ts, time: r.CommitTime, prefix: d.Str()}}
+		return x, d.End()
 	case actRestore:
-		x = &act{many: &rangeAct{agent: a, at: ts, time: r.commitTime, prefix: d.string(), restores: true, to: CommitTS(d.uvarint())}}
-		return x, d.end() && (ts == 0 || x.many.to < ts)
+		x = &act{many: &rangeAct{agent: a, at: ts, time: r.CommitTime, prefix: d.Str(), restores: true, to: CommitTS(d.Uvarint())}}
+		return x, d.End() && (ts == 0 || x.many.to < ts)
 	}
 	return nil, false
 }
@@ -283,7 +281,7 @@ func (t *forks) load(r *store) error {
 	slices.SortStableFunc(all, func(a, b *fork) int { return cmp.Compare(a.at, b.at) })
 	for _, f := range all {
 		if p := of[f.parent]; p != nil && p.at > f.upTo {
-			return corruptRow(f.key(), "a fork of an agent that began after what it inherits")
+			return layout.CorruptRow(f.key(), "a fork of an agent that began after what it inherits")
 		}
 		t.put(f)
 	}
@@ -408,7 +406,7 @@ func (f Fork) check(w *Write, _ *Limits) (Evaluation, error) {
 func (Fork) hasValue() bool { return false }
 
 func (f Fork) fingerprint(b []byte) []byte {
-	return f.At.fingerprint(appendString(append(b, 'f'), f.Parent))
+	return f.At.fingerprint(layout.AppendString(append(b, 'f'), f.Parent))
 }
 
 func (f Fork) evaluate(v *evaluation, op *askedOp) (err error) {

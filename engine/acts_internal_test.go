@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // openSmall opens a store in memory whose chores are done a few rows at a time, and returns its clock.
@@ -187,31 +188,31 @@ func TestRestoresToTimesDiffer(t *testing.T) {
 // TestHoldKeys: a key of a hold or a timer is read as it was made, and no beginning of one is taken for it.
 func TestHoldKeys(t *testing.T) {
 	n := RecordName{Namespace: "default", Agent: "a", Key: "k"}
-	prefix, deadline := string(recordPrefix(n)), time.Unix(5, 7).UTC()
-	holdKey, timerKey := appendHoldKey(nil, prefix), appendTimerKey(nil, deadline, prefix)
-	if got, ok := splitHoldKey(holdKey); !ok || got != prefix {
+	prefix, deadline := string(layout.RecordPrefix(n)), time.Unix(5, 7).UTC()
+	holdKey, timerKey := layout.AppendHoldKey(nil, prefix), layout.AppendTimerKey(nil, deadline, prefix)
+	if got, ok := layout.SplitHoldKey(holdKey); !ok || got != prefix {
 		t.Errorf("a hold of %q, %t", got, ok)
 	}
-	if at, got, ok := splitTimerKey(timerKey); !ok || got != prefix || !at.Equal(deadline) {
+	if at, got, ok := layout.SplitTimerKey(timerKey); !ok || got != prefix || !at.Equal(deadline) {
 		t.Errorf("a timer of %q at %v, %t", got, at, ok)
 	}
 	for i := range timerKey {
-		if _, _, ok := splitTimerKey(timerKey[:i:i]); ok {
+		if _, _, ok := layout.SplitTimerKey(timerKey[:i:i]); ok {
 			t.Errorf("%q is a timer's", timerKey[:i])
 		}
 	}
 	for i := range holdKey {
-		if _, ok := splitHoldKey(holdKey[:i:i]); ok {
+		if _, ok := layout.SplitHoldKey(holdKey[:i:i]); ok {
 			t.Errorf("%q is a hold's", holdKey[:i])
 		}
 	}
-	for c := range Cause(len(causes) + 2) {
-		if want := c > 0 && int(c) < len(causes); c.known() != want {
+	for c := range Cause(len(layout.Causes) + 2) {
+		if want := c > 0 && int(c) < len(layout.Causes); c.Known() != want {
 			t.Errorf("cause %d is known: %t", c, !want)
 		}
 	}
 	for _, c := range []struct{ at, ttl, want int64 }{{5, 7, 12}, {-5, 1, 0}, {1<<63 - 2, 5, 1<<63 - 1}, {1<<63 - 3, 2, 1<<63 - 1}} {
-		if got := deadlineAfter(time.Unix(0, c.at), time.Duration(c.ttl)).UnixNano(); got != c.want {
+		if got := layout.DeadlineAfter(time.Unix(0, c.at), time.Duration(c.ttl)).UnixNano(); got != c.want {
 			t.Errorf("%d after %d is %d, not %d", c.ttl, c.at, got, c.want)
 		}
 	}

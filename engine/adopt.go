@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -106,7 +107,7 @@ func (a *adopted) read(s *Step, b *pebble.Batch) error {
 			return words.Failf(ErrDataLoss, "a step of %d rows has %d", b.Count(), n)
 		}
 		if n++; !a.row(s, kind, key, value) {
-			return corruptRow(key, "of a step that was planned elsewhere")
+			return layout.CorruptRow(key, "of a step that was planned elsewhere")
 		}
 	}
 }
@@ -118,14 +119,14 @@ func (a *adopted) row(s *Step, kind pebble.InternalKeyKind, key, value []byte) (
 		return false
 	case kind == pebble.InternalKeyKindRangeDelete:
 		return key[0] == stagedTag // what no reader looks at
-	case key[0] == recordTag:
-		a.records = append(a.records, key[:max(len(key)-numberSize, 0)])
+	case key[0] == layout.RecordTag:
+		a.records = append(a.records, key[:max(len(key)-layout.NumberSize, 0)])
 	}
 	switch kind {
 	case pebble.InternalKeyKindDelete:
 		return a.deleted(key)
 	case pebble.InternalKeyKindSet:
-		body, err := openRow(key, value)
+		body, err := layout.OpenRow(key, value)
 		return err == nil && a.set(s, key, body)
 	}
 	return false
@@ -141,23 +142,23 @@ func (a *adopted) deleted(key []byte) bool {
 		return true
 	}
 	var n AgentName
-	rest, ok := splitNames(key, rangeTag, &n.Namespace, &n.Agent)
+	rest, ok := layout.SplitNames(key, rangeTag, &n.Namespace, &n.Agent)
 	a.ended = append(a.ended, n)
 	return ok && len(rest) == 0
 }
 
 func (a *adopted) set(s *Step, key, body []byte) (ok bool) {
 	switch key[0] {
-	case logTag:
-		ts, ok := splitLogKey(key)
-		row, ok2 := parseLogRow(body)
+	case layout.LogTag:
+		ts, ok := layout.SplitLogKey(key)
+		row, ok2 := layout.ParseLogRow(body)
 		if ok2 && ts < s.First { // one that is rewritten
 			return ok
 		}
-		a.chain = mark{a.chain.ts + 1, row.chain(a.chain.hash, ts)}
-		return ok && ok2 && a.chain == mark{ts, row.hash} && (ts != s.Last || row.commitTime.Equal(s.Time))
-	case eventTag:
-		n, ts, ok := splitEventKey(key)
+		a.chain = mark{a.chain.ts + 1, row.Chain(a.chain.hash, ts)}
+		return ok && ok2 && a.chain == mark{ts, row.Hash} && (ts != s.Last || row.CommitTime.Equal(s.Time))
+	case layout.EventTag:
+		n, ts, ok := layout.SplitEventKey(key)
 		if ts >= s.First {
 			a.agents = append(a.agents, n)
 		}
@@ -181,7 +182,7 @@ func (a *adopted) set(s *Step, key, body []byte) (ok bool) {
 			a.floors[name] = p.floor
 		}
 		return ok && ok2
-	case metaTag:
+	case layout.MetaTag:
 		if bytes.Equal(key, floorKey) {
 			a.pruned, ok = parseFloor(body)
 			return ok
@@ -205,7 +206,7 @@ func (e *Engine) adopt(s *Step, b *pebble.Batch, found *adopted) error {
 		if err != nil {
 			return err
 		}
-		e.prunedTime.Store(row.commitTime.UnixNano())
+		e.prunedTime.Store(row.CommitTime.UnixNano())
 	}
 	e.db.holdReaders()
 	e.system.hold(e.db)

@@ -5,10 +5,11 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // LogTag is the tag of the rows of commits.
-const LogTag = logTag
+const LogTag = layout.LogTag
 
 // Examine is what Adopt says of a step, without adopting it.
 func (e *Engine) Examine(s *Step) error {
@@ -36,7 +37,7 @@ func Respell(t *testing.T, batch []byte, tag byte, change func(body []byte)) []b
 			_ = to.Delete(key, nil)
 			continue
 		}
-		body, err := openRow(key, value)
+		body, err := layout.OpenRow(key, value)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +45,7 @@ func Respell(t *testing.T, batch []byte, tag byte, change func(body []byte)) []b
 		if key[0] == tag {
 			change(body)
 		}
-		_ = to.Set(key, sealRow(key, body), nil)
+		_ = to.Set(key, layout.SealRow(key, body), nil)
 	}
 }
 

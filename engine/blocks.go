@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/errors"
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -61,5 +62,5 @@ func blockSumHolds(block []byte) bool {
 
 // blockSum is Pebble's checksum: CRC-32C, rotated and offset.
 func blockSum(data []byte) uint32 {
-	return bits.RotateLeft32(crc32.Checksum(data, castagnoli), 17) + 0xa282ead8
+	return bits.RotateLeft32(crc32.Checksum(data, layout.Castagnoli), 17) + 0xa282ead8
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/sim/simtest"
 )
 
@@ -80,8 +81,8 @@ func TestPebbleReadsWholeBlocks(t *testing.T) {
 				size = 1 << 20
 			}
 			name := RecordName{Namespace: "n", Agent: fmt.Sprint("agent-", i%7), Key: fmt.Sprint("key-", i)}
-			key := appendVersion(recordPrefix(name), Version(round+1))
-			if err := db.Set(key, sealRow(key, noise(rng, size)), pebble.NoSync); err != nil {
+			key := layout.AppendVersion(layout.RecordPrefix(name), Version(round+1))
+			if err := db.Set(key, layout.SealRow(key, noise(rng, size)), pebble.NoSync); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -128,7 +129,7 @@ func TestPebbleReadsWholeBlocks(t *testing.T) {
 func TestPebbleSearchesForFlippedBits(t *testing.T) {
 	mem := vfs.NewMem()
 	db := factStore(t, mem)
-	key := appendVersion(recordPrefix(RecordName{Namespace: "n", Agent: "a", Key: "k"}), 1)
+	key := layout.AppendVersion(layout.RecordPrefix(RecordName{Namespace: "n", Agent: "a", Key: "k"}), 1)
 	value := noise(rand.New(rand.NewPCG(1, 1)), 6000)
 	if err := db.Set(key, value, pebble.Sync); err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package engine
 import (
 	"strconv"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -25,9 +26,9 @@ func AsBytes(value []byte) (contentType string, data []byte, is bool) {
 	if !isBytes(value) {
 		return "", nil, false
 	}
-	d := decoder{rest: value[1:]}
-	contentType = d.string()
-	return contentType, d.rest, !d.failed
+	d := layout.Decoder{Rest: value[1:]}
+	contentType = d.Str()
+	return contentType, d.Rest, !d.Failed
 }
 
 func isBytes(value []byte) bool { return len(value) > 0 && value[0] == bytesMark }
@@ -47,7 +48,7 @@ func (e *Engine) checkBytes(w *Write) error {
 	}
 	stored := make([]byte, 1, len(w.Value)+len(w.ContentType)+4)
 	stored[0] = bytesMark
-	w.Value = append(appendString(stored, w.ContentType), w.Value...)
+	w.Value = append(layout.AppendString(stored, w.ContentType), w.Value...)
 	w.Bytes, w.normal = false, true
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/sim/simdisk"
 )
 
@@ -82,7 +83,7 @@ func (r *choreRig) chores() bool {
 
 func (r *choreRig) try(ws ...Write) error {
 	r.ids++
-	_, err := r.Transact(context.Background(), newTxnID(r.now, func(b []byte) { copy(b, fmt.Sprintf("%016d", r.ids)) }), ws, Conditions{Metadata: map[string]string{"n": fmt.Sprint(r.ids)}})
+	_, err := r.Transact(context.Background(), layout.NewTxnID(r.now, func(b []byte) { copy(b, fmt.Sprintf("%016d", r.ids)) }), ws, Conditions{Metadata: map[string]string{"n": fmt.Sprint(r.ids)}})
 	return err
 }
 
@@ -137,21 +138,21 @@ func (r *choreRig) rows() (lines []string) {
 	}
 	for ok := it.first(); ok; ok = it.next() {
 		switch key := it.key(); key[0] {
-		case recordTag:
-			n, v, _ := splitRecordKey(key)
-			row, _ := parseRecordRow(it.body)
-			lines = append(lines, fmt.Sprintf("%v v%d by %d: deleted %t, gone %d, held %v, %s", n, v, row.commitTS, row.tombstone, row.gone, row.hold, row.value))
-		case eventTag:
-			a, ts, _ := splitEventKey(key)
-			row, _ := parseEventRow(it.body)
-			line := fmt.Sprintf("event %d of %v: %d, %v:", ts, a, row.by.state, row.own.cause)
-			for _, op := range row.ops {
-				line += fmt.Sprintf(" %q v%d %t %d", op.key, op.version, op.tombstone, op.gone)
+		case layout.RecordTag:
+			n, v, _ := layout.SplitRecordKey(key)
+			row, _ := layout.ParseRecordRow(it.body)
+			lines = append(lines, fmt.Sprintf("%v v%d by %d: deleted %t, gone %d, held %v, %s", n, v, row.CommitTS, row.Tombstone, row.Gone, row.Hold, row.Value))
+		case layout.EventTag:
+			a, ts, _ := layout.SplitEventKey(key)
+			row, _ := layout.ParseEventRow(it.body)
+			line := fmt.Sprintf("event %d of %v: %d, %v:", ts, a, row.By.State, row.Own.Cause)
+			for _, op := range row.Ops {
+				line += fmt.Sprintf(" %q v%d %t %d", op.Key, op.Version, op.Tombstone, op.Gone)
 			}
 			lines = append(lines, line)
-		case outcomeTag, metaTag: // see TestOutcomesAndReadFaults
-		case logTag:
-			ts, _ := splitLogKey(key)
+		case layout.OutcomeTag, layout.MetaTag: // see TestOutcomesAndReadFaults
+		case layout.LogTag:
+			ts, _ := layout.SplitLogKey(key)
 			lines = append(lines, fmt.Sprintf("commit %d", ts))
 		default:
 			lines = append(lines, fmt.Sprintf("%q %x", key, it.body))
@@ -166,18 +167,18 @@ func (r *choreRig) rows() (lines []string) {
 // kept checks that no more versions of a key than the most have values.
 func (r *choreRig) kept(most Version) {
 	r.t.Helper()
-	it, err := newRowIter(r.db, []byte{recordTag}, []byte{recordTag + 1})
+	it, err := newRowIter(r.db, []byte{layout.RecordTag}, []byte{layout.RecordTag + 1})
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	var of RecordName
 	var newest Version
 	for ok := it.first(); ok; ok = it.next() {
-		n, v, _ := splitRecordKey(it.key())
+		n, v, _ := layout.SplitRecordKey(it.key())
 		if n != of {
 			of, newest = n, v
 		}
-		if row, _ := parseRecordRow(it.body); v+most <= newest && row.gone == 0 && !row.tombstone {
+		if row, _ := layout.ParseRecordRow(it.body); v+most <= newest && row.Gone == 0 && !row.Tombstone {
 			r.t.Errorf("version %d of %v has its value, and the newest is %d", v, n, newest)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // Chores are what the writer does beside commits: it drops what retention no longer keeps and
@@ -71,7 +72,7 @@ type piece struct {
 type rewritten struct {
 	agent AgentName
 	ts    CommitTS
-	row   eventRow
+	row   layout.EventRow
 }
 
 // planChores plans a piece and returns nil if there is nothing to do. Commits that it makes are
@@ -167,8 +168,8 @@ func (w *piece) do(now time.Time) error {
 		w.more = w.more || w.dueCopy() != nil || w.dueStrip() != nil // what retention waits for now
 	}
 	for _, ev := range w.events {
-		key := eventKey(ev.agent, ev.ts)
-		w.rows.set(w.batch, key, ev.row.append(w.rows.body[:0]))
+		key := layout.EventKey(ev.agent, ev.ts)
+		w.rows.set(w.batch, key, ev.row.Append(w.rows.body[:0]))
 	}
 	w.writeMarked()
 	w.more = w.more || w.full() || len(c.erasures) > 0
@@ -260,7 +261,7 @@ func (w *piece) setSystem(kind, name string, body []byte) {
 }
 
 // event returns an agent's event of a commit to be rewritten; nil if there is none.
-func (w *piece) event(a AgentName, ts CommitTS) (*eventRow, error) {
+func (w *piece) event(a AgentName, ts CommitTS) (*layout.EventRow, error) {
 	for _, ev := range w.events {
 		if ev.agent == a && ev.ts == ts {
 			return &ev.row, nil
@@ -274,16 +275,16 @@ func (w *piece) event(a AgentName, ts CommitTS) (*eventRow, error) {
 	return &w.events[len(w.events)-1].row, nil
 }
 
-func (w *piece) findEvent(a AgentName, ts CommitTS) (row eventRow, found bool, err error) {
-	key := eventKey(a, ts)
+func (w *piece) findEvent(a AgentName, ts CommitTS) (row layout.EventRow, found bool, err error) {
+	key := layout.EventKey(a, ts)
 	body, err := getRow(w.e.db, key)
 	if body == nil || err != nil {
 		return row, false, err
 	}
 	w.looked(1, len(body))
-	row, ok := parseEventRow(body)
+	row, ok := layout.ParseEventRow(body)
 	if !ok {
-		return row, false, corruptRow(key, "malformed")
+		return row, false, layout.CorruptRow(key, "malformed")
 	}
 	return row, true, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -68,7 +69,7 @@ func (c Complete) check(w *Write, _ *Limits) (Evaluation, error) {
 
 func (c Claim) fingerprint(b []byte) []byte {
 	b = binary.AppendUvarint(append(b, 'c'), uint64(c.Limit))
-	return appendString(binary.AppendUvarint(b, uint64(c.TTL)), c.Holder)
+	return layout.AppendString(binary.AppendUvarint(b, uint64(c.TTL)), c.Holder)
 }
 
 func (c Complete) fingerprint(b []byte) []byte {
@@ -80,20 +81,20 @@ func (c Claim) evaluate(v *evaluation, op *askedOp) error {
 	return v.pl.ready(op.name, func(wake RecordName) (more bool, err error) {
 		_, key := SplitHidden(wake.Key)
 		name := RecordName{Namespace: wake.Namespace, Agent: wake.Agent, Key: key}
-		rec, err := v.record(name, string(recordPrefix(name)))
+		rec, err := v.record(name, string(layout.RecordPrefix(name)))
 		if err != nil {
 			return false, err
 		}
 		if bytes += len(rec.value); taken > 0 && bytes > claimBytes {
 			return false, nil
 		}
-		was, err := v.record(wake, string(recordPrefix(wake)))
+		was, err := v.record(wake, string(layout.RecordPrefix(wake)))
 		if err != nil {
 			return false, err
 		}
-		assertf(was.exists && was.held == causeReady, "the wake-up of %q is claimed, and not ready", key)
+		assertf(was.exists && was.held == layout.CauseReady, "the wake-up of %q is claimed, and not ready", key)
 		value := wakeValue{parseWake(was.value).DueAt, c.Holder, c.TTL.Milliseconds()}
-		v.set(wake, value.op(recordHold{CauseLapsed, c.TTL}))
+		v.set(wake, value.op(layout.RecordHold{Kind: CauseLapsed, TTL: c.TTL}))
 		taken++
 		return taken < max(c.Limit, 1), nil
 	})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"statehouse.dev/statehouse/engine/jsonform"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -35,7 +36,7 @@ func (e *Engine) BeginFor(principal string, timeout *time.Duration) (id TxnID, s
 		}
 	}
 	now := e.now()
-	id, snapshot = newTxnID(now, e.env.Rand), e.Published()
+	id, snapshot = layout.NewTxnID(now, e.env.Rand), e.Published()
 	return id, snapshot, granted, e.txns.begin(id, principal, snapshot, now, granted)
 }
 
@@ -131,7 +132,7 @@ func (e *Engine) orCommitted(id TxnID, err error) error {
 // mayHaveBegun reports whether Begin could have made id. Any other id can only have
 // been committed by Transact, which is not what a call on an open transaction is about.
 func mayHaveBegun(id TxnID) bool {
-	_, timed := txnIDTime(id)
+	_, timed := layout.TxnIDTime(id)
 	return timed
 }
 

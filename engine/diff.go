@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // DiffSide is a state that is compared: an agent's, at a point.
@@ -141,13 +143,13 @@ func (d *differ) changedIn(apart []stretchOfEvents) (keys []string, few bool, er
 		if s.after < s.upTo && s.after+1 < d.e.floor(s.agent.Namespace) {
 			return nil, false, nil // events are missing
 		}
-		few, err = dbState{d.e.db}.events(s.agent, s.after, s.upTo, func(_ CommitTS, ev *eventRow) bool {
-			if _, act := ev.fields.get(fieldAct); act {
+		few, err = dbState{d.e.db}.events(s.agent, s.after, s.upTo, func(_ CommitTS, ev *layout.EventRow) bool {
+			if _, act := ev.Fields.Get(layout.FieldAct); act {
 				return false // of any number of keys
 			}
-			walked += 1 + len(ev.ops)
-			for i := range ev.ops {
-				if key := ev.ops[i].key; key > d.o.After && !hidden(key) && strings.HasPrefix(key, d.o.Prefix) {
+			walked += 1 + len(ev.Ops)
+			for i := range ev.Ops {
+				if key := ev.Ops[i].Key; key > d.o.After && !hidden(key) && strings.HasPrefix(key, d.o.Prefix) {
 					keys = append(keys, key)
 				}
 			}
@@ -187,7 +189,7 @@ func (d *differ) compareKeys(keys []string) error {
 
 func (d *differ) read(side *DiffSide, key string) (Record, error) {
 	name := RecordName{Namespace: side.Agent.Namespace, Agent: side.Agent.Agent, Key: key}
-	rec, err := side.At.get(name, recordPrefix(name))
+	rec, err := side.At.get(name, layout.RecordPrefix(name))
 	d.looked.rows, d.looked.bytes = d.looked.rows+1, d.looked.bytes+len(rec.Value)
 	return rec, err
 }

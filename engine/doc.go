@@ -82,9 +82,9 @@
 //   - What hot.go has of a record is the newest version published to it, when publish moves
 //     the mark. Asserted where a version is put there after or beside another.
 //   - A row is written once (docs/FORMAT.md names the exceptions) and sealed with a
-//     checksum over its key and body. openRow (rows.go) checks it on every read.
+//     checksum over its key and body. layout.OpenRow checks it on every read.
 //   - The hash chain covers names, values and metadata by digests with a salt each, and nothing
-//     else of them (rowslog.go): what goes with its salt is gone, and the chain still verifies.
+//     else of them (layout/log.go): what goes with its salt is gone, and the chain still verifies.
 //   - The witness names no commit that is not durable, except with Options.NoSync: makeDurable
 //     writes it after the sync. It is held against the log by evidence.check (evidence.go)
 //     when the store is opened.
@@ -108,17 +108,17 @@
 //     stand in the place of an outcome.
 //   - G7 Fail-stop: guard.go halts on the first failed write that Pebble could get past,
 //     place.go when the directory is not where it was opened, [Engine.Settle] on a failed sync.
-//   - G8 Detected or harmless: openRow (rows.go), blocks.go, inspect.go, evidence.go, owner.go, and
+//   - G8 Detected or harmless: layout.OpenRow, blocks.go, inspect.go, evidence.go, owner.go, and
 //     checkFeatures (features.go) for what a later build has written;
 //     noteCorruption (engine.go) refuses writes afterwards.
 //   - G9 Bounded: limits.go, the queue's bounds (queue.go), free space (disk.go), [Chunk] and
 //     [Page].
-//   - G10 Isolated: keys.go, whose names are self-delimiting.
+//   - G10 Isolated: layout/keys.go, whose names are self-delimiting.
 //
 // # Inner wall
 //
 // The files that decide import nothing that can do I/O, and house_test.go lists them: types,
-// limits, keys, rows and their encodings (rows.go, rowslog.go), values, proposals, planning and the transaction
+// limits, keys, rows and their encodings (package layout), values (package jsonform), proposals, planning and the transaction
 // table. plan.go reads the state through an interface (stateReader), so a commit is a pure
 // function of the state, the proposal and the time that is handed in. The others live with
 // Pebble and the disk.

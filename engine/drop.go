@@ -1,6 +1,10 @@
 package engine
 
-import "bytes"
+import (
+	"bytes"
+
+	"statehouse.dev/statehouse/engine/layout"
+)
 
 // What retention takes follows from the log: a commit supersedes the version before of each key
 // that it writes, and pushes out the one that was the oldest kept. So a walk over the commits, in
@@ -16,7 +20,7 @@ func (w *piece) drop(s *space) error {
 // dropBefore drops the version before one.
 func (w *piece) dropBefore(n RecordName, at Version) error {
 	if at > 1 {
-		key := appendVersion(recordPrefix(n), at-1)
+		key := layout.AppendVersion(layout.RecordPrefix(n), at-1)
 		_ = w.batch.Delete(key, nil)
 		w.looked(1, len(key))
 	}
@@ -46,20 +50,20 @@ func (w *piece) prune(s *space, shown CommitTS) error {
 }
 
 func (w *piece) pruneVersion(n RecordName, v Version) error {
-	key := appendVersion(recordPrefix(n), v)
+	key := layout.AppendVersion(layout.RecordPrefix(n), v)
 	body, err := getRow(w.e.db, key)
 	if body == nil || err != nil {
 		return err
 	}
 	w.looked(1, len(body))
-	row, ok := parseRecordRow(body)
+	row, ok := layout.ParseRecordRow(body)
 	if !ok {
-		return corruptRow(key, "malformed")
+		return layout.CorruptRow(key, "malformed")
 	}
-	if !row.tombstone && row.gone == 0 {
+	if !row.Tombstone && row.Gone == 0 {
 		w.e.chores.took++
-		row.gone = gonePruned
-		w.rows.set(w.batch, key, row.append(w.rows.body[:0]))
+		row.Gone = layout.GonePruned
+		w.rows.set(w.batch, key, row.Append(w.rows.body[:0]))
 	}
 	return nil
 }
@@ -70,21 +74,21 @@ func (w *piece) walk(s *space, mark *CommitTS, upTo CommitTS, each func(RecordNa
 	if *mark >= upTo || w.full() {
 		return nil
 	}
-	it, err := newRowIter(w.e.db, logKey(*mark+1), logKey(upTo+1))
+	it, err := newRowIter(w.e.db, layout.LogKey(*mark+1), layout.LogKey(upTo+1))
 	if err != nil {
 		return err
 	}
 	for ok := it.first(); ok && !w.full(); ok = it.next() {
-		ts, good := splitLogKey(it.key())
-		row, good2 := parseLogRow(it.body)
+		ts, good := layout.SplitLogKey(it.key())
+		row, good2 := layout.ParseLogRow(it.body)
 		if !good || !good2 {
 			it.corrupt()
 			break
 		}
 		w.looked(1, len(it.body))
 		all := true
-		for i := range row.parts {
-			if a := row.parts[i].agent; a.Namespace == s.namespace && it.err == nil && all {
+		for i := range row.Parts {
+			if a := row.Parts[i].Agent; a.Namespace == s.namespace && it.err == nil && all {
 				if all, it.err = w.visit(s, mark, a, ts, each); all && after != nil && it.err == nil {
 					it.err = after(a, ts)
 				}
@@ -104,17 +108,17 @@ func (w *piece) walk(s *space, mark *CommitTS, upTo CommitTS, each func(RecordNa
 func (w *piece) visit(s *space, mark *CommitTS, a AgentName, ts CommitTS, each func(RecordName, Version) error) (all bool, err error) {
 	row, found, err := w.findEvent(a, ts)
 	if err == nil && !found {
-		err = corruptRow(eventKey(a, ts), "missing")
+		err = layout.CorruptRow(layout.EventKey(a, ts), "missing")
 	}
-	for i := range row.ops {
-		if op := &row.ops[i]; op.key != "" && err == nil {
-			err = each(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: op.key}, op.version)
+	for i := range row.Ops {
+		if op := &row.Ops[i]; op.Key != "" && err == nil {
+			err = each(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: op.Key}, op.Version)
 		}
 	}
 	if err != nil {
 		return false, err
 	}
-	if g := row.manyIn(a, ts); g != nil {
+	if g := manyIn(&row, a, ts); g != nil {
 		return w.sweep(s, mark, g, each)
 	}
 	// What was superseded when a fork inherited it is pruned with the fork's own: the copy may be from when more
@@ -129,8 +133,8 @@ func (w *piece) visit(s *space, mark *CommitTS, a AgentName, ts CommitTS, each f
 // for by its id stays until its outcome goes (pruneOutcomes), since the answer is made of it; what
 // else it says goes now.
 func (w *piece) dropEventBefore(a AgentName, ts CommitTS) error {
-	prefix := agentPrefix(eventTag, a)
-	it, err := newRowIter(w.e.db, prefix, eventKey(a, ts))
+	prefix := layout.AgentPrefix(layout.EventTag, a)
+	it, err := newRowIter(w.e.db, prefix, layout.EventKey(a, ts))
 	if err != nil {
 		return err
 	}
@@ -138,8 +142,8 @@ func (w *piece) dropEventBefore(a AgentName, ts CommitTS) error {
 		return it.close()
 	}
 	w.looked(1, len(it.body))
-	_, before, ok := splitEventKey(it.key())
-	row, ok2 := parseEventRow(it.body)
+	_, before, ok := layout.SplitEventKey(it.key())
+	row, ok2 := layout.ParseEventRow(it.body)
 	if !ok || !ok2 {
 		it.corrupt()
 	}
@@ -147,24 +151,24 @@ func (w *piece) dropEventBefore(a AgentName, ts CommitTS) error {
 	if err := it.close(); err != nil {
 		return err
 	}
-	o, found, err := dbState{w.e.db}.outcome(row.txnID)
+	o, found, err := dbState{w.e.db}.outcome(row.TxnID)
 	switch {
 	case err != nil:
 		return err
-	case !found || o.commitTS != before:
+	case !found || o.CommitTS != before:
 		_ = w.batch.Delete(key, nil)
-	case row.by.state == provenanceThere:
-		row.by = provenance{state: provenanceErased, digest: row.by.digest}
-		w.rows.set(w.batch, key, row.append(w.rows.body[:0]))
+	case row.By.State == layout.ProvenanceThere:
+		row.By = layout.Provenance{State: layout.ProvenanceErased, Digest: row.By.Digest}
+		w.rows.set(w.batch, key, row.Append(w.rows.body[:0]))
 	}
 	return nil
 }
 
 // eventsToDrop are the events of a commit, by their keys, that go with its outcome: their namespaces' retention
 // has passed them already.
-func (e *Engine) eventsToDrop(ts CommitTS, row *logRow) (keys [][]byte, err error) {
-	for i := range row.parts {
-		a := row.parts[i].agent
+func (e *Engine) eventsToDrop(ts CommitTS, row *layout.LogRow) (keys [][]byte, err error) {
+	for i := range row.Parts {
+		a := row.Parts[i].Agent
 		if a.Namespace == "" {
 			continue
 		}
@@ -172,7 +176,7 @@ func (e *Engine) eventsToDrop(ts CommitTS, row *logRow) (keys [][]byte, err erro
 		if ts >= at {
 			continue
 		}
-		it, err := newRowIter(e.db, eventKey(a, ts+1), eventKey(a, at+1))
+		it, err := newRowIter(e.db, layout.EventKey(a, ts+1), layout.EventKey(a, at+1))
 		if err != nil {
 			return nil, err
 		}
@@ -181,7 +185,7 @@ func (e *Engine) eventsToDrop(ts CommitTS, row *logRow) (keys [][]byte, err erro
 			return nil, err
 		}
 		if superseded {
-			keys = append(keys, eventKey(a, ts))
+			keys = append(keys, layout.EventKey(a, ts))
 		}
 	}
 	return keys, nil

@@ -7,29 +7,30 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // TestEpochs: a commit_ts of an earlier epoch is right up to the commit at which it ended, in
 // whatever order stores were restored, and refused after that with what a client must know.
 func TestEpochs(t *testing.T) {
-	a, b, c := epochName{1}, epochName{2}, epochName{3}
+	a, b, c := layout.EpochName{1}, layout.EpochName{2}, layout.EpochName{3}
 	for _, x := range []struct {
 		what    string
-		lineage lineage
+		lineage layout.Lineage
 		epoch   string
 		last    CommitTS // that is right; 0: none is
 	}{
-		{"never restored", lineage{{a, 0}}, a.String(), 1 << 60},
-		{"never restored, no epoch saved", lineage{{a, 0}}, "", 1 << 60},
-		{"the current one", lineage{{a, 0}, {b, 10}}, b.String(), 1 << 60},
-		{"the one before", lineage{{a, 0}, {b, 10}}, a.String(), 10},
-		{"no epoch saved", lineage{{a, 0}, {b, 10}}, "", 10},
-		{"before that", lineage{{a, 0}, {b, 10}, {c, 20}}, a.String(), 10},
-		{"restored to before the last restore", lineage{{a, 0}, {b, 10}, {c, 5}}, a.String(), 5},
-		{"restored to before it began", lineage{{a, 0}, {b, 10}, {c, 5}}, b.String(), 5},
-		{"no epoch saved, restored twice", lineage{{a, 0}, {b, 5}, {c, 10}}, "", 5},
-		{"of another store", lineage{{a, 0}, {b, 10}}, c.String(), 0},
-		{"no epoch at all", lineage{{a, 0}}, "yesterday", 0},
+		{"never restored", layout.Lineage{{Name: a, Began: 0}}, a.String(), 1 << 60},
+		{"never restored, no epoch saved", layout.Lineage{{Name: a, Began: 0}}, "", 1 << 60},
+		{"the current one", layout.Lineage{{Name: a, Began: 0}, {Name: b, Began: 10}}, b.String(), 1 << 60},
+		{"the one before", layout.Lineage{{Name: a, Began: 0}, {Name: b, Began: 10}}, a.String(), 10},
+		{"no epoch saved", layout.Lineage{{Name: a, Began: 0}, {Name: b, Began: 10}}, "", 10},
+		{"before that", layout.Lineage{{Name: a, Began: 0}, {Name: b, Began: 10}, {Name: c, Began: 20}}, a.String(), 10},
+		{"restored to before the last restore", layout.Lineage{{Name: a, Began: 0}, {Name: b, Began: 10}, {Name: c, Began: 5}}, a.String(), 5},
+		{"restored to before it began", layout.Lineage{{Name: a, Began: 0}, {Name: b, Began: 10}, {Name: c, Began: 5}}, b.String(), 5},
+		{"no epoch saved, restored twice", layout.Lineage{{Name: a, Began: 0}, {Name: b, Began: 5}, {Name: c, Began: 10}}, "", 5},
+		{"of another store", layout.Lineage{{Name: a, Began: 0}, {Name: b, Began: 10}}, c.String(), 0},
+		{"no epoch at all", layout.Lineage{{Name: a, Began: 0}}, "yesterday", 0},
 	} {
 		e := &Engine{meta: meta{lineage: x.lineage}}
 		if x.last > 0 {
@@ -44,12 +45,12 @@ func TestEpochs(t *testing.T) {
 			!known && (!errors.As(err, &f) || f.Details["epoch"] != name || f.Details["began_ts"] != began.String()) {
 			t.Errorf("%s: commit %d: %v", x.what, x.last+1, err)
 		}
-		if back, ok := parseLineage(x.lineage.append(nil)); !ok || len(back) != len(x.lineage) || back.current() != x.lineage.current() {
+		if back, ok := layout.ParseLineage(x.lineage.Append(nil)); !ok || len(back) != len(x.lineage) || back.Current() != x.lineage.Current() {
 			t.Errorf("%s: it comes back as %v, %v", x.what, back, ok)
 		}
 	}
-	for _, body := range [][]byte{nil, {0}, lineage{{a, 3}}.append(nil), append(lineage{{a, 0}}.append(nil), 0)} {
-		if l, ok := parseLineage(body); ok {
+	for _, body := range [][]byte{nil, {0}, layout.Lineage{{Name: a, Began: 3}}.Append(nil), append(layout.Lineage{{Name: a, Began: 0}}.Append(nil), 0)} {
+		if l, ok := layout.ParseLineage(body); ok {
 			t.Errorf("%x is the lineage %v", body, l)
 		}
 	}
@@ -60,7 +61,7 @@ func TestEpochs(t *testing.T) {
 func TestUnknownFeature(t *testing.T) {
 	fs := vfs.NewMem()
 	env := tamperStore(t, fs)
-	unreadable := change(logKey(6), func(b []byte) []byte { return append(b, 8, 1, 'x') })
+	unreadable := change(layout.LogKey(6), func(b []byte) []byte { return append(b, 8, 1, 'x') })
 	rewrite(t, fs, all(set(featuresKey, appendFeatures(nil, []string{"leases"})), unreadable))
 	_, verr := Verify(env, tamperDir, nil)
 	_, oerr := Open(env, Options{Dir: tamperDir})
@@ -77,27 +78,27 @@ func TestSalts(t *testing.T) {
 	fs := vfs.NewMem()
 	tamperStore(t, fs)
 	_, e := tamperEnv(t, fs)
-	seen := make(map[salt]bool)
-	see := func(s salt) {
-		if seen[s] || s == (salt{}) {
+	seen := make(map[layout.Salt]bool)
+	see := func(s layout.Salt) {
+		if seen[s] || s == (layout.Salt{}) {
 			t.Errorf("the salt %x is used twice, or was not drawn", s)
 		}
 		seen[s] = true
 	}
-	it, err := newRowIter(e.db, []byte{eventTag}, []byte{recordTag + 1})
+	it, err := newRowIter(e.db, []byte{layout.EventTag}, []byte{layout.RecordTag + 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for ok := it.first(); ok; ok = it.next() {
 		switch it.key()[0] {
-		case eventTag:
-			ev, _ := parseEventRow(it.body)
-			for _, op := range ev.ops {
-				see(op.salt)
+		case layout.EventTag:
+			ev, _ := layout.ParseEventRow(it.body)
+			for _, op := range ev.Ops {
+				see(op.Salt)
 			}
-		case recordTag:
-			if rec, _ := parseRecordRow(it.body); !rec.tombstone {
-				see(rec.salt)
+		case layout.RecordTag:
+			if rec, _ := layout.ParseRecordRow(it.body); !rec.Tombstone {
+				see(rec.Salt)
 			}
 		}
 		if bytes.Contains(it.body, make([]byte, 16)) {

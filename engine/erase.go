@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"slices"
 	"time"
+
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // erase does a piece of an erasure: a commit that erases some keys, or some of what is to be taken
@@ -46,10 +48,10 @@ func (w *piece) eraseKeys(x *erasure, now time.Time) error {
 	if x.Reason != "" {
 		c.Metadata = map[string]string{MetadataReason: x.Reason}
 	}
-	p := newProposal(newTxnID(now, w.e.env.Rand), writes, c)
+	p := newProposal(layout.NewTxnID(now, w.e.env.Rand), writes, c)
 	for i := range p.agents {
 		for j := range p.agents[i].ops {
-			p.agents[i].ops[j].gone = goneErased
+			p.agents[i].ops[j].Gone = layout.GoneErased
 		}
 	}
 	made, err := w.e.planner.plan(p, now)
@@ -76,7 +78,7 @@ func (w *piece) endErasure(x *erasure) {
 // key that it looked at. more reports whether there are keys after that.
 func (w *piece) keysToErase(x *erasure) (names []RecordName, more bool, err error) {
 	prefix := x.prefix()
-	it, err := newRowIter(w.e.db, prefix, successor(prefix))
+	it, err := newRowIter(w.e.db, prefix, layout.Successor(prefix))
 	if err != nil {
 		return nil, false, err
 	}
@@ -84,19 +86,19 @@ func (w *piece) keysToErase(x *erasure) (names []RecordName, more bool, err erro
 	if x.cursor == nil {
 		ok = it.first()
 	} else {
-		ok = it.seek(successor(x.cursor))
+		ok = it.seek(layout.Successor(x.cursor))
 	}
 	for ok && len(names) < w.e.opts.Tuning.ErasedKeys && !w.full() {
-		name, _, good := splitRecordKey(it.key())
+		name, _, good := layout.SplitRecordKey(it.key())
 		_, row, good2 := recordAt(it)
 		if !good || !good2 {
 			it.corrupt()
 			break
 		}
 		w.looked(1, len(it.body))
-		x.cursor = recordPrefix(name)
-		if erased := row.tombstone && row.gone == goneErased; !erased {
-			old := row.commitTS <= x.began
+		x.cursor = layout.RecordPrefix(name)
+		if erased := row.Tombstone && row.Gone == layout.GoneErased; !erased {
+			old := row.CommitTS <= x.began
 			if !old {
 				old = w.olderThan(it, x)
 			}
@@ -105,7 +107,7 @@ func (w *piece) keysToErase(x *erasure) (names []RecordName, more bool, err erro
 			}
 		}
 		if it.err == nil {
-			ok = it.seek(successor(x.cursor))
+			ok = it.seek(layout.Successor(x.cursor))
 		}
 	}
 	return names, ok, it.close()
@@ -114,12 +116,12 @@ func (w *piece) keysToErase(x *erasure) (names []RecordName, more bool, err erro
 // olderThan moves it to the oldest version of the key that the cursor is at, and reports whether
 // that was there when the erasure began.
 func (w *piece) olderThan(it *rowIter, x *erasure) bool {
-	if !it.before(successor(x.cursor)) || !bytes.HasPrefix(it.key(), x.cursor) {
+	if !it.before(layout.Successor(x.cursor)) || !bytes.HasPrefix(it.key(), x.cursor) {
 		return false
 	}
 	_, row, ok := recordAt(it)
 	w.looked(1, len(it.body))
-	return ok && row.commitTS <= x.began
+	return ok && row.CommitTS <= x.began
 }
 
 // takeOut takes out what was before the keys' tombstones. They are published.
@@ -129,20 +131,20 @@ func (w *piece) takeOut(x *erasure) error {
 		return err
 	}
 	op := 0
-	for i := range log.parts {
-		a := log.parts[i].agent
+	for i := range log.Parts {
+		a := log.Parts[i].Agent
 		ev, err := readEventRow(w.e.db, a, x.commit)
 		if err != nil {
 			return err
 		}
-		for j := range ev.ops {
+		for j := range ev.Ops {
 			if op++; op <= x.at.op {
 				continue
 			}
 			if w.full() {
 				return nil
 			}
-			done, err := w.takeOutKey(x, RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: ev.ops[j].key}, ev.ops[j].version)
+			done, err := w.takeOutKey(x, RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: ev.Ops[j].Key}, ev.Ops[j].Version)
 			if err != nil || !done {
 				return err
 			}
@@ -158,8 +160,8 @@ func (w *piece) takeOutKey(x *erasure, n RecordName, before Version) (done bool,
 	if x.at.v == 0 {
 		x.at.v = before
 	}
-	prefix := recordPrefix(n)
-	it, err := newRowIter(w.e.db, appendVersion(bytes.Clone(prefix), x.at.v-1), successor(prefix))
+	prefix := layout.RecordPrefix(n)
+	it, err := newRowIter(w.e.db, layout.AppendVersion(bytes.Clone(prefix), x.at.v-1), layout.Successor(prefix))
 	if err != nil {
 		return false, err
 	}
@@ -178,34 +180,34 @@ func (w *piece) takeOutKey(x *erasure, n RecordName, before Version) (done bool,
 	return !ok, it.close()
 }
 
-func (w *piece) takeOutVersion(x *erasure, n RecordName, v Version, row *recordRow) error {
-	if row.gone == goneErased {
+func (w *piece) takeOutVersion(x *erasure, n RecordName, v Version, row *layout.RecordRow) error {
+	if row.Gone == layout.GoneErased {
 		return nil
 	}
-	key := appendVersion(recordPrefix(n), v)
-	if !row.tombstone {
-		if row.gone == 0 {
+	key := layout.AppendVersion(layout.RecordPrefix(n), v)
+	if !row.Tombstone {
+		if row.Gone == 0 {
 			x.done.Values++
-			x.done.Bytes += uint64(len(row.value))
+			x.done.Bytes += uint64(len(row.Value))
 		}
 		w.e.chores.took++
-		row.gone, row.value, row.salt = goneErased, nil, salt{}
-		w.rows.set(w.batch, key, row.append(w.rows.body[:0]))
+		row.Gone, row.Value, row.Salt = layout.GoneErased, nil, layout.Salt{}
+		w.rows.set(w.batch, key, row.Append(w.rows.body[:0]))
 	}
-	ev, err := w.event(n.AgentName(), row.commitTS)
+	ev, err := w.event(n.AgentName(), row.CommitTS)
 	if err != nil || ev == nil { // retention has dropped it
 		return err
 	}
-	for i := range ev.ops {
-		if op := &ev.ops[i]; op.key == n.Key && op.version == v && !op.tombstone {
-			op.gone = goneErased
+	for i := range ev.Ops {
+		if op := &ev.Ops[i]; op.Key == n.Key && op.Version == v && !op.Tombstone {
+			op.Gone = layout.GoneErased
 		}
 	}
-	if ev.by.state == provenanceThere {
-		ev.by = provenance{state: provenanceErased, digest: ev.by.digest}
+	if ev.By.State == layout.ProvenanceThere {
+		ev.By = layout.Provenance{State: layout.ProvenanceErased, Digest: ev.By.Digest}
 	}
 	w.looked(1, 0)
-	return w.forgetFingerprint(ev.txnID, row.commitTS)
+	return w.forgetFingerprint(ev.TxnID, row.CommitTS)
 }
 
 // forgetFingerprint takes the fingerprint out of a commit's outcome: it is a digest of values
@@ -213,12 +215,12 @@ func (w *piece) takeOutVersion(x *erasure, n RecordName, v Version, row *recordR
 // request from then on.
 func (w *piece) forgetFingerprint(id TxnID, ts CommitTS) error {
 	o, found, err := dbState{w.e.db}.outcome(id)
-	if err != nil || !found || o.commitTS != ts || o.fingerprint == (Digest{}) {
+	if err != nil || !found || o.CommitTS != ts || o.Fingerprint == (layout.Digest{}) {
 		return err
 	}
-	o.fingerprint = Digest{}
-	key := outcomeKey(id)
-	w.rows.set(w.batch, key, o.append(w.rows.body[:0]))
+	o.Fingerprint = layout.Digest{}
+	key := layout.OutcomeKey(id)
+	w.rows.set(w.batch, key, o.Append(w.rows.body[:0]))
 	if pl := w.e.planner; pl != nil { // a restore has none
 		pl.outcomes.put(id, o)
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -73,11 +74,11 @@ const maxReasonBytes = 4 << 10
 func (x *Erasure) prefix() []byte {
 	switch {
 	case x.Key != "":
-		return recordPrefix(RecordName{Namespace: x.Namespace, Agent: x.Agent, Key: x.Key})
+		return layout.RecordPrefix(RecordName{Namespace: x.Namespace, Agent: x.Agent, Key: x.Key})
 	case x.Agent != "":
-		return agentPrefix(recordTag, AgentName{Namespace: x.Namespace, Agent: x.Agent})
+		return layout.AgentPrefix(layout.RecordTag, AgentName{Namespace: x.Namespace, Agent: x.Agent})
 	}
-	return appendNames(nil, recordTag, x.Namespace)
+	return layout.AppendNames(nil, layout.RecordTag, x.Namespace)
 }
 
 // erasureKind is the kind of the system rows of erasures under way, by their ids, which are in
@@ -119,7 +120,7 @@ type strip struct {
 
 func (x *erasure) append(dst []byte) []byte {
 	for _, s := range []string{x.Namespace, x.Agent, x.Key, x.Principal, x.Reason, string(x.cursor)} {
-		dst = appendString(dst, s)
+		dst = layout.AppendString(dst, s)
 	}
 	for _, n := range []uint64{uint64(x.began), uint64(x.commit), x.done.Keys, x.done.Values, x.done.Bytes, uint64(x.done.CommitTS)} {
 		dst = binary.AppendUvarint(dst, n)
@@ -128,17 +129,17 @@ func (x *erasure) append(dst []byte) []byte {
 }
 
 func parseErasure(id string, body []byte) (*erasure, error) {
-	d := decoder{rest: body}
+	d := layout.Decoder{Rest: body}
 	x := &erasure{id: id, changed: make(chan struct{})}
-	x.Erasure = Erasure{Namespace: d.string(), Agent: d.string(), Key: d.string(), Principal: d.string(), Reason: d.string(), Forks: true}
-	if cursor := d.string(); cursor != "" {
+	x.Erasure = Erasure{Namespace: d.Str(), Agent: d.Str(), Key: d.Str(), Principal: d.Str(), Reason: d.Str(), Forks: true}
+	if cursor := d.Str(); cursor != "" {
 		x.cursor = []byte(cursor)
 	}
-	x.began, x.commit = CommitTS(d.uvarint()), CommitTS(d.uvarint())
-	x.done = ErasureProgress{Keys: d.uvarint(), Values: d.uvarint(), Bytes: d.uvarint(), CommitTS: CommitTS(d.uvarint())}
+	x.began, x.commit = CommitTS(d.Uvarint()), CommitTS(d.Uvarint())
+	x.done = ErasureProgress{Keys: d.Uvarint(), Values: d.Uvarint(), Bytes: d.Uvarint(), CommitTS: CommitTS(d.Uvarint())}
 	x.told = x.done
-	if !d.end() {
-		return nil, corruptRow(systemKey(erasureKind, id), "malformed")
+	if !d.End() {
+		return nil, layout.CorruptRow(systemKey(erasureKind, id), "malformed")
 	}
 	return x, nil
 }
@@ -190,7 +191,7 @@ func (e *Engine) eraseOne(ctx context.Context, asked Erasure, looked CommitTS, r
 // beginErasure makes an erasure durable, or finds the one of the same that is under way.
 func (e *Engine) beginErasure(ctx context.Context, asked Erasure, looked CommitTS) (*erasure, error) {
 	var x *erasure
-	id := string(newTxnID(e.now(), e.env.Rand))
+	id := string(layout.NewTxnID(e.now(), e.env.Rand))
 	err := e.UpdateSystem(ctx, SystemUpdate{
 		Decide: func(time.Time, SystemReader) ([]SystemChange, error) {
 			for _, other := range e.chores.erasures {
@@ -265,7 +266,7 @@ func (e *Engine) PreviewErasure(ctx context.Context, asked Erasure) (p ErasurePr
 
 func (e *Engine) previewErasure(ctx context.Context, asked *Erasure, p *ErasureProgress) error {
 	prefix := asked.prefix()
-	it, err := e.db.recordRows(AgentName{Namespace: asked.Namespace, Agent: asked.Agent}, prefix, successor(prefix))
+	it, err := e.db.recordRows(AgentName{Namespace: asked.Namespace, Agent: asked.Agent}, prefix, layout.Successor(prefix))
 	if err != nil {
 		return err
 	}
@@ -276,17 +277,17 @@ func (e *Engine) previewErasure(ctx context.Context, asked *Erasure, p *ErasureP
 		if !good {
 			break
 		}
-		if row.commitTS > e.Published() || row.tombstone || row.gone == goneErased {
+		if row.CommitTS > e.Published() || row.Tombstone || row.Gone == layout.GoneErased {
 			continue
 		}
-		key := it.key()[:len(it.key())-numberSize]
+		key := it.key()[:len(it.key())-layout.NumberSize]
 		if !bytes.Equal(key, last) {
 			last = bytes.Clone(key)
 			p.Keys++
 		}
-		if row.gone == 0 {
+		if row.Gone == 0 {
 			p.Values++
-			p.Bytes += uint64(len(row.value))
+			p.Bytes += uint64(len(row.Value))
 		}
 	}
 	return it.close()

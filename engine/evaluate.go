@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -121,8 +122,8 @@ func (v *evaluation) finish() []agentPart {
 	for i := range v.parts {
 		ops := v.parts[i].ops
 		for j := range ops {
-			if op := &ops[j]; !op.tombstone && op.sum == (valueSum{}) {
-				op.sum = sumOf(op.value)
+			if op := &ops[j]; !op.Tombstone && op.sum == (layout.ValueSum{}) {
+				op.sum = layout.SumOf(op.value)
 			}
 		}
 	}
@@ -167,15 +168,15 @@ func (v *evaluation) part(a AgentName) int {
 // call.
 func (v *evaluation) set(name RecordName, w partOp) *partOp {
 	if w.prefix == "" {
-		w.prefix = string(recordPrefix(name))
+		w.prefix = string(layout.RecordPrefix(name))
 	}
-	w.key = name.Key
-	if w.size = len(w.value); w.tombstone {
-		w.size = 0
+	w.Key = name.Key
+	if w.Size = len(w.value); w.Tombstone {
+		w.Size = 0
 	}
-	v.bytes += nameBytes(name) + w.size
+	v.bytes += nameBytes(name) + w.Size
 	if op := v.find(name.AgentName(), w.prefix); op != nil {
-		v.bytes -= nameBytes(name) + op.size
+		v.bytes -= nameBytes(name) + op.Size
 		*op = w
 		return op
 	}
@@ -208,9 +209,9 @@ func (v *evaluation) put(name RecordName, value []byte) (*partOp, error) {
 	if limit := v.pl.limits.ValueBytes; len(value) > limit {
 		return nil, onKey(evaluationLimit("bytes of the value", len(value), limit), name)
 	}
-	w := partOp{prefix: string(recordPrefix(name)), value: value, keeps: true}
+	w := partOp{prefix: string(layout.RecordPrefix(name)), value: value, keeps: true}
 	if own := v.find(name.AgentName(), w.prefix); own != nil {
-		w.held, w.keeps = own.held, own.keeps
+		w.Held, w.keeps = own.Held, own.keeps
 	}
 	return v.set(name, w), nil
 }
@@ -218,16 +219,16 @@ func (v *evaluation) put(name RecordName, value []byte) (*partOp, error) {
 // remove writes a tombstone.
 func (v *evaluation) remove(name RecordName) *partOp {
 	w := partOp{}
-	w.tombstone = true
+	w.Tombstone = true
 	return v.set(name, w)
 }
 
 // seen is what an operation finds under a key.
 type seen struct {
-	keyHead        // the version, of what was there before the commit
-	exists  bool   // as of the operations before
-	value   []byte // not to be changed
-	gone    gone   // why there is no value
+	keyHead             // the version, of what was there before the commit
+	exists  bool        // as of the operations before
+	value   []byte      // not to be changed
+	gone    layout.Gone // why there is no value
 }
 
 // record looks at a key.
@@ -237,7 +238,7 @@ func (v *evaluation) record(name RecordName, prefix string) (seen, error) {
 		return v.pl.record(prefix)
 	}
 	h, err := v.pl.keyHead(prefix)
-	return seen{keyHead: h, exists: !own.tombstone, value: own.value, gone: own.gone}, err
+	return seen{keyHead: h, exists: !own.Tombstone, value: own.value, gone: own.Gone}, err
 }
 
 // scan visits the keys of an agent that exist under a prefix, until visit returns false: those of before
@@ -250,7 +251,7 @@ func (v *evaluation) scan(a AgentName, prefix string, visit func(key string) boo
 	more := true
 	err := v.pl.state.existing(a, prefix, func(key string) bool {
 		v.pl.evaluated.keys++
-		if v.find(a, string(recordPrefix(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: key}))) == nil {
+		if v.find(a, string(layout.RecordPrefix(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: key}))) == nil {
 			more = visit(key)
 		}
 		return more
@@ -263,8 +264,8 @@ func (v *evaluation) scan(a AgentName, prefix string, visit func(key string) boo
 			continue
 		}
 		for j := 0; more && j < len(v.parts[i].ops); j++ {
-			if op := &v.parts[i].ops[j]; !op.tombstone && strings.HasPrefix(op.key, prefix) {
-				more = visit(op.key)
+			if op := &v.parts[i].ops[j]; !op.Tombstone && strings.HasPrefix(op.Key, prefix) {
+				more = visit(op.Key)
 			}
 		}
 	}
@@ -275,7 +276,7 @@ func (v *evaluation) scan(a AgentName, prefix string, visit func(key string) boo
 // proposal then comes first in a step, and finds it shown.
 func (v *evaluation) shown(a AgentName) error {
 	head, err := v.pl.agentHead(a)
-	if err == nil && head.last > v.pl.shown() {
+	if err == nil && head.Last > v.pl.shown() {
 		err = errNextStep
 	}
 	return err
@@ -313,7 +314,7 @@ func (p *proposal) appendAsked(b []byte) []byte {
 			b = op.partOp.fingerprint(b)
 			continue
 		}
-		b = op.held.fingerprint(append(appendString(append(b, 'v'), op.prefix), op.normal[:]...))
+		b = op.Held.Fingerprint(append(layout.AppendString(append(b, 'v'), op.prefix), op.normal[:]...))
 		b = op.eval.fingerprint(b)
 	}
 	return b

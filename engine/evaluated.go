@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -38,8 +39,8 @@ func (pl *planner) record(prefix string) (seen, error) {
 		return s, err
 	}
 	if op := pl.plannedOp(prefix); op != nil {
-		assertf(op.version == h.version, "version %d of %q is planned, and %d was", h.version, prefix, op.version)
-		s.value, s.gone = op.value, op.gone
+		assertf(op.Version == h.version, "version %d of %q is planned, and %d was", h.version, prefix, op.Version)
+		s.value, s.gone = op.value, op.Gone
 		return s, nil
 	}
 	s.value, s.gone, err = pl.state.value(prefix, h.version)
@@ -174,7 +175,7 @@ func (x *results) valueAt(v KeyVersion) ([]byte, error) {
 		x.of(v.Name) // finds where it is
 		return x.value(v.Name, v.Version)
 	}
-	rec, err := Snapshot{e: x.e, ts: x.ts}.get(v.Name, recordPrefix(v.Name))
+	rec, err := Snapshot{e: x.e, ts: x.ts}.get(v.Name, layout.RecordPrefix(v.Name))
 	return rec.Value, lastingError(err)
 }
 

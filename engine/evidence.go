@@ -76,7 +76,7 @@ func checkMark(r *store, m mark) error {
 	if err != nil {
 		return err
 	}
-	if row.hash != m.hash {
+	if row.Hash != m.hash {
 		return words.Failf(ErrDataLoss, "commit %d is not the one the witness saw: the log was changed", m.ts)
 	}
 	return nil

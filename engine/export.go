@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -84,7 +85,7 @@ func (e *Engine) Export(after CommitTS) (*Export, error) {
 
 func (e *Engine) export(after CommitTS) (*Export, error) {
 	// First: what is published is in what is read then.
-	moved, at, err := e.heldRows([]byte{holdTag}, []byte{holdTag + 1})
+	moved, at, err := e.heldRows([]byte{layout.HoldTag}, []byte{layout.HoldTag + 1})
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +96,7 @@ func (e *Engine) export(after CommitTS) (*Export, error) {
 	}
 	snap := e.db.NewSnapshot()
 	x := &Export{e: e, snap: snap, db: &store{DB: e.db.DB, then: snap}, moved: moved, at: after, commits: 16, known: make(map[AgentName]bool)}
-	x.of = Stretch{StoreID: e.identity.storeID, Format: e.identity.format, Epochs: e.meta.lineage.epochs(), After: after, To: to}
+	x.of = Stretch{StoreID: e.identity.storeID, Format: e.identity.format, Epochs: e.meta.lineage.Epochs(), After: after, To: to}
 	if err := x.begin(); err != nil {
 		_ = x.Close()
 		return nil, err
@@ -133,12 +134,12 @@ func (x *Export) begin() error {
 }
 
 // markAt is the hash chain at a commit, and its time.
-func (x *Export) markAt(ts CommitTS) (chainHash, time.Time, error) {
+func (x *Export) markAt(ts CommitTS) (layout.ChainHash, time.Time, error) {
 	if ts == 0 {
 		return x.e.meta.base, time.Time{}, nil
 	}
 	row, err := readLogRow(x.db, ts)
-	return row.hash, row.commitTime, err
+	return row.Hash, row.CommitTime, err
 }
 
 // Of says what is exported.
@@ -224,9 +225,9 @@ func (x *Export) System() ([]Row, error) {
 func (r Row) System() (SystemChange, error) {
 	kind, name, ok := splitSystemKey(r.Key)
 	if !ok {
-		return SystemChange{}, corruptRow(r.Key, "no row of the system")
+		return SystemChange{}, layout.CorruptRow(r.Key, "no row of the system")
 	}
-	body, err := openRow(r.Key, r.Value)
+	body, err := layout.OpenRow(r.Key, r.Value)
 	return SystemChange{Kind: kind, Name: name, Body: bytes.Clone(body)}, err
 }
 
@@ -239,9 +240,9 @@ type exportWave struct {
 
 type exportCommit struct {
 	ts     CommitTS
-	row    logRow
+	row    layout.LogRow
 	raw    Row
-	events []eventRow
+	events []layout.EventRow
 	raws   []Row // of the events
 }
 
@@ -249,14 +250,14 @@ func (w *exportWave) readLog() error {
 	if w.x.at >= w.x.of.To {
 		return nil
 	}
-	it, err := newRowIter(w.x.db, logKey(w.x.at+1), successor(logKey(w.x.of.To)))
+	it, err := newRowIter(w.x.db, layout.LogKey(w.x.at+1), layout.Successor(layout.LogKey(w.x.of.To)))
 	if err != nil {
 		return err
 	}
 	want := w.x.at + 1
 	for ok := it.first(); ok && len(w.commits) < w.x.commits; ok = it.next() {
-		ts, good := splitLogKey(it.key())
-		row, good2 := parseLogRow(it.body)
+		ts, good := layout.SplitLogKey(it.key())
+		row, good2 := layout.ParseLogRow(it.body)
 		if !good || !good2 || ts != want {
 			it.corrupt()
 			break
@@ -271,7 +272,7 @@ func (w *exportWave) readLog() error {
 		return err
 	}
 	if len(w.commits) == 0 {
-		return corruptRow(logKey(want), "missing")
+		return layout.CorruptRow(layout.LogKey(want), "missing")
 	}
 	return nil
 }
@@ -279,15 +280,15 @@ func (w *exportWave) readLog() error {
 // rowOf is a copy of a row as it is stored.
 func rowOf(key, body []byte) Row {
 	key = bytes.Clone(key)
-	return Row{key, sealRow(key, append(make([]byte, 0, len(body)+sealSize), body...))}
+	return Row{key, layout.SealRow(key, append(make([]byte, 0, len(body)+layout.SealSize), body...))}
 }
 
 func (w *exportWave) readEvents() error {
 	var keys rowKeys
 	for i := range w.commits {
 		c := &w.commits[i]
-		for j := range c.row.parts {
-			keys.add(appendEventKey(keys.buf, c.row.parts[j].agent, c.ts))
+		for j := range c.row.Parts {
+			keys.add(layout.AppendEventKey(keys.buf, c.row.Parts[j].Agent, c.ts))
 		}
 	}
 	rows, err := keys.raw(w.x.db, !w.gone())
@@ -296,17 +297,17 @@ func (w *exportWave) readEvents() error {
 	}
 	for i := range w.commits {
 		c := &w.commits[i]
-		n := len(c.row.parts)
+		n := len(c.row.Parts)
 		c.raws, rows = rows[:n:n], rows[n:]
 		for j, raw := range c.raws {
-			ev, ok := eventRow{}, true
+			ev, ok := layout.EventRow{}, true
 			if raw.Value != nil {
-				ev, ok = parseEventRow(raw.body())
-			} else if c.ts >= w.x.went.pasts[c.row.parts[j].agent.Namespace].dropped {
-				return corruptRow(raw.Key, "missing")
+				ev, ok = layout.ParseEventRow(raw.body())
+			} else if c.ts >= w.x.went.pasts[c.row.Parts[j].Agent.Namespace].dropped {
+				return layout.CorruptRow(raw.Key, "missing")
 			}
 			if !ok {
-				return corruptRow(raw.Key, "malformed")
+				return layout.CorruptRow(raw.Key, "malformed")
 			}
 			c.events = append(c.events, ev)
 		}
@@ -324,8 +325,8 @@ func (w *exportWave) addThere(namespace string, ts CommitTS, rows ...Row) error 
 	for _, r := range rows {
 		if r.Value != nil {
 			w.out = append(w.out, r)
-		} else if dropped := w.x.went.pasts[namespace].dropped; ts > dropped || ts == dropped && r.Key[0] != recordTag {
-			return corruptRow(r.Key, "missing") // of that commit records may be, if the next is an act that is being dropped
+		} else if dropped := w.x.went.pasts[namespace].dropped; ts > dropped || ts == dropped && r.Key[0] != layout.RecordTag {
+			return layout.CorruptRow(r.Key, "missing") // of that commit records may be, if the next is an act that is being dropped
 		}
 	}
 	return nil
@@ -337,11 +338,11 @@ func (w *exportWave) readRows() error {
 	var rests []int // how many of rest each commit has
 	for i := range w.commits {
 		c := &w.commits[i]
-		for j := range c.row.parts {
-			a := c.row.parts[j].agent
-			for k := range c.events[j].ops {
-				op := &c.events[j].ops[k]
-				records.add(appendRecordKey(records.buf, RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: op.key}, op.version))
+		for j := range c.row.Parts {
+			a := c.row.Parts[j].Agent
+			for k := range c.events[j].Ops {
+				op := &c.events[j].Ops[k]
+				records.add(layout.AppendRecordKey(records.buf, RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: op.Key}, op.Version))
 			}
 		}
 		before := len(rest.ends)
@@ -360,7 +361,7 @@ func (w *exportWave) readRows() error {
 		c := &w.commits[i]
 		w.out = append(w.out, c.raw)
 		for j := range c.events {
-			n, of := len(c.events[j].ops), c.row.parts[j].agent.Namespace
+			n, of := len(c.events[j].Ops), c.row.Parts[j].Agent.Namespace
 			err := errors.Join(w.addThere(of, c.ts, c.raws[j]), w.addThere(of, c.ts, recs[:n]...))
 			if err != nil {
 				return err
@@ -391,36 +392,36 @@ func (w *exportWave) readRows() error {
 
 // addRest adds the keys of the outcome of a commit, and of what may list its agents as new.
 func (w *exportWave) addRest(keys *rowKeys, c *exportCommit) {
-	keys.add(appendTxnID(append(keys.buf, outcomeTag), c.row.txnID))
+	keys.add(layout.AppendTxnID(append(keys.buf, layout.OutcomeTag), c.row.TxnID))
 	known := w.x.known
 	if len(known) > exportKnown {
 		clear(known)
 	}
 	var namespaces []string
-	for i := range c.row.parts {
-		a := c.row.parts[i].agent
+	for i := range c.row.Parts {
+		a := c.row.Parts[i].Agent
 		if known[a] {
 			continue
 		}
 		known[a] = true
-		keys.add(appendNames(keys.buf, agentTag, a.Namespace, a.Agent))
+		keys.add(layout.AppendNames(keys.buf, layout.AgentTag, a.Namespace, a.Agent))
 		if whole := (AgentName{Namespace: a.Namespace}); !known[whole] {
 			known[whole] = true
 			namespaces = append(namespaces, a.Namespace)
 		}
 	}
-	for i := range c.row.parts {
-		if f := w.x.db.forks.get(c.row.parts[i].agent); f != nil && f.at == c.ts {
-			keys.add(appendNames(keys.buf, forkTag, f.agent.Namespace, f.agent.Agent))
+	for i := range c.row.Parts {
+		if f := w.x.db.forks.get(c.row.Parts[i].Agent); f != nil && f.at == c.ts {
+			keys.add(layout.AppendNames(keys.buf, forkTag, f.agent.Namespace, f.agent.Agent))
 		}
 	}
-	for i := range c.row.parts {
-		if a := c.row.parts[i].agent; c.events[i].manyIn(a, c.ts) != nil {
-			keys.add(appendNames(keys.buf, rangeTag, a.Namespace, a.Agent))
+	for i := range c.row.Parts {
+		if a := c.row.Parts[i].Agent; manyIn(&c.events[i], a, c.ts) != nil {
+			keys.add(layout.AppendNames(keys.buf, rangeTag, a.Namespace, a.Agent))
 		}
 	}
 	for _, n := range namespaces {
-		keys.add(appendNames(keys.buf, namespaceTag, n))
+		keys.add(layout.AppendNames(keys.buf, layout.NamespaceTag, n))
 	}
 }
 
@@ -429,16 +430,16 @@ func madeIn(r Row, ts CommitTS) (bool, error) {
 	if r.Value == nil {
 		return false, nil // an outcome that was dropped
 	}
-	d := decoder{rest: r.body()}
-	at := CommitTS(d.uvarint())
-	if d.failed {
-		return false, corruptRow(r.Key, "malformed")
+	d := layout.Decoder{Rest: r.body()}
+	at := CommitTS(d.Uvarint())
+	if d.Failed {
+		return false, layout.CorruptRow(r.Key, "malformed")
 	}
 	return at == ts, nil
 }
 
 // body is the row without its checksum, which was checked.
-func (r Row) body() []byte { return r.Value[:len(r.Value)-sealSize] }
+func (r Row) body() []byte { return r.Value[:len(r.Value)-layout.SealSize] }
 
 // raw reads the rows of the keys, in the order in which they were added. One that there is not
 // has no value, or is an error if it must exist.

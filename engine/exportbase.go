@@ -3,6 +3,8 @@ package engine
 import (
 	"bytes"
 	"context"
+
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // nextBase returns the next records of the base: those whose events retention has dropped, which are
@@ -23,8 +25,8 @@ func (x *Export) nextBase(ctx context.Context) (rows []Row, err error) {
 // baseOf adds records of a namespace from the cursor on, about so many bytes of them, and moves the
 // cursor; nil: that was all.
 func (x *Export) baseOf(ctx context.Context, namespace string, rows *[]Row, room int) (size int, err error) {
-	prefix := appendNames(nil, recordTag, namespace)
-	it, err := newRowIter(x.db, prefix, successor(prefix))
+	prefix := layout.AppendNames(nil, layout.RecordTag, namespace)
+	it, err := newRowIter(x.db, prefix, layout.Successor(prefix))
 	if err != nil {
 		return 0, err
 	}
@@ -36,16 +38,16 @@ func (x *Export) baseOf(ctx context.Context, namespace string, rows *[]Row, room
 		ok = it.seek(x.cursor)
 	}
 	for ok && size < room {
-		n, _, good := splitRecordKey(it.key())
-		end := successor(recordPrefix(n))
+		n, _, good := layout.SplitRecordKey(it.key())
+		end := layout.Successor(layout.RecordPrefix(n))
 		if !good || !it.before(end) { // to the oldest version
 			it.corrupt()
 			break
 		}
 		_, row, good := recordAt(it)
 		f := x.db.forks.get(n.AgentName())
-		for good && f != nil && row.commitTS <= f.upTo { // copied, see nextCopies
-			if !it.previous() || !bytes.HasPrefix(it.key(), recordPrefix(n)) {
+		for good && f != nil && row.CommitTS <= f.upTo { // copied, see nextCopies
+			if !it.previous() || !bytes.HasPrefix(it.key(), layout.RecordPrefix(n)) {
 				break
 			}
 			_, row, good = recordAt(it)
@@ -53,9 +55,9 @@ func (x *Export) baseOf(ctx context.Context, namespace string, rows *[]Row, room
 		if it.err != nil || !good {
 			break
 		}
-		if copied := f != nil && row.commitTS <= f.upTo; !copied && row.commitTS <= x.went.pasts[namespace].dropped {
+		if copied := f != nil && row.CommitTS <= f.upTo; !copied && row.CommitTS <= x.went.pasts[namespace].dropped {
 			var event []byte
-			if event, it.err = getRow(x.db, eventKey(n.AgentName(), row.commitTS)); it.err != nil {
+			if event, it.err = getRow(x.db, layout.EventKey(n.AgentName(), row.CommitTS)); it.err != nil {
 				break
 			}
 			if event == nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -34,19 +35,19 @@ func (x *Export) nextMoved() ([]Row, error) {
 			}
 			break
 		}
-		h, ok := parseHold(x.moved.body)
+		h, ok := layout.ParseHold(x.moved.body)
 		if !ok {
 			x.moved.corrupt()
 			return nil, x.endMoved()
 		}
-		if h.moved == 0 || h.moved < x.of.After {
+		if h.Moved == 0 || h.Moved < x.of.After {
 			continue
 		}
 		key := x.moved.key()
 		if body == nil {
-			name = fmt.Sprintf("%x", digestOf(key))
+			name = fmt.Sprintf("%x", layout.DigestOf(key))
 		}
-		body = appendString(appendString(body, string(key[1:])), string(x.moved.body))
+		body = layout.AppendString(layout.AppendString(body, string(key[1:])), string(x.moved.body))
 	}
 	if body == nil {
 		return nil, nil
@@ -65,16 +66,18 @@ func (x *Export) endMoved() error {
 
 // movedKey is where a restore keeps a hold that was moved, until it knows which version is the
 // current one: a key that no record has, since names are not empty.
-func movedKey(names []byte) []byte { return append([]byte{holdTag, terminator}, names...) }
+func movedKey(names []byte) []byte {
+	return append([]byte{layout.HoldTag, layout.Terminator}, names...)
+}
 
 // addMoved keeps holds that were moved.
 func (r *Restore) addMoved(body []byte) error {
-	d := decoder{rest: body}
-	for len(d.rest) > 0 && !d.failed {
-		key := movedKey(d.text())
-		r.set(key, bytes.Clone(d.text()))
+	d := layout.Decoder{Rest: body}
+	for len(d.Rest) > 0 && !d.Failed {
+		key := movedKey(d.Raw())
+		r.set(key, bytes.Clone(d.Raw()))
 	}
-	if d.failed {
+	if d.Failed {
 		return words.Failf(ErrDataLoss, "the deadlines that were moved are malformed")
 	}
 	if r.batch.Len() >= exportBytes {
@@ -88,13 +91,13 @@ func (r *Restore) finishHolds() error {
 	if err := r.apply(); err != nil {
 		return err
 	}
-	it, err := newRowIter(r.e.db, []byte{recordTag}, []byte{recordTag + 1})
+	it, err := newRowIter(r.e.db, []byte{layout.RecordTag}, []byte{layout.RecordTag + 1})
 	if err != nil {
 		return err
 	}
 	var last []byte
 	for ok := it.first(); ok; ok = it.next() {
-		prefix := it.key()[:max(len(it.key())-numberSize, 0)]
+		prefix := it.key()[:max(len(it.key())-layout.NumberSize, 0)]
 		if bytes.Equal(prefix, last) {
 			continue
 		}
@@ -103,7 +106,7 @@ func (r *Restore) finishHolds() error {
 		if !good {
 			break
 		}
-		if row.hold.kind == 0 {
+		if row.Hold.Kind == 0 {
 			continue
 		}
 		if it.err = r.finishHold(string(prefix), v, &row); it.err != nil {
@@ -113,16 +116,16 @@ func (r *Restore) finishHolds() error {
 	if err := it.close(); err != nil {
 		return err
 	}
-	_ = r.batch.DeleteRange(movedKey(nil), []byte{holdTag, terminator + 1}, nil) // in memory
+	_ = r.batch.DeleteRange(movedKey(nil), []byte{layout.HoldTag, layout.Terminator + 1}, nil) // in memory
 	return nil
 }
 
-func (r *Restore) finishHold(prefix string, v Version, row *recordRow) error {
-	h := row.hold.holdAfter(row.commitTime, v)
-	if end := r.check.last; r.stopped && !h.deadline.After(end) && h.kind != CauseDue && h.kind != causeReady {
+func (r *Restore) finishHold(prefix string, v Version, row *layout.RecordRow) error {
+	h := row.Hold.HoldAfter(row.CommitTime, v)
+	if end := r.check.last; r.stopped && !h.Deadline.After(end) && h.Kind != CauseDue && h.Kind != layout.CauseReady {
 		// The record was there at the end, so its deadline had been moved; and the segment, which goes on, has
 		// the holds of later. By then it was at most this.
-		h.deadline, h.moved = deadlineAfter(end, h.ttl), r.check.head.ts
+		h.Deadline, h.Moved = layout.DeadlineAfter(end, h.TTL), r.check.head.ts
 	}
 	key := movedKey([]byte(prefix[1:]))
 	body, err := getRow(r.e.db, key)
@@ -130,13 +133,13 @@ func (r *Restore) finishHold(prefix string, v Version, row *recordRow) error {
 		return err
 	}
 	if body != nil {
-		moved, ok := parseHold(body)
+		moved, ok := layout.ParseHold(body)
 		if !ok {
-			return corruptRow(key, "malformed")
+			return layout.CorruptRow(key, "malformed")
 		}
-		if moved.version == v && moved.kind == h.kind {
+		if moved.Version == v && moved.Kind == h.Kind {
 			h = &moved
-			h.moved = min(h.moved, r.check.head.ts)
+			h.Moved = min(h.Moved, r.check.head.ts)
 		}
 	}
 	r.e.rows.appendHold(r.batch, prefix, nil, h)

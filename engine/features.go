@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -34,7 +35,7 @@ func checkFeatures(r *store) error {
 	}
 	used, ok := parseFeatures(body)
 	if !ok {
-		return corruptRow(featuresKey, "malformed")
+		return layout.CorruptRow(featuresKey, "malformed")
 	}
 	return knowFeatures(used)
 }
@@ -58,21 +59,21 @@ func (u *usedFeatures) use(batch *pebble.Batch, feature string) {
 	}
 	assertf(slices.Contains(features, feature), "the feature %q is not one that this build knows", feature)
 	*u = slices.Insert(slices.Clone(*u), at, feature)
-	_ = batch.Set(featuresKey, sealRow(featuresKey, appendFeatures(nil, *u)), nil) // in memory
+	_ = batch.Set(featuresKey, layout.SealRow(featuresKey, appendFeatures(nil, *u)), nil) // in memory
 }
 
 func appendFeatures(dst []byte, names []string) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(names)))
 	for _, f := range names {
-		dst = appendString(dst, f)
+		dst = layout.AppendString(dst, f)
 	}
 	return dst
 }
 
 func parseFeatures(body []byte) (names []string, ok bool) {
-	d := decoder{rest: body}
-	for range d.count(1) {
-		names = append(names, d.string())
+	d := layout.Decoder{Rest: body}
+	for range d.Count(1) {
+		names = append(names, d.Str())
 	}
-	return names, d.end() && slices.IsSorted(names)
+	return names, d.End() && slices.IsSorted(names)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"strings"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -135,7 +136,7 @@ func wrongPlace() error {
 
 // findInAll finds in one agent of the namespace after the other.
 func (f *finder) findInAll() error {
-	base, after := appendNames(nil, agentTag, f.o.Namespace), ""
+	base, after := layout.AppendNames(nil, layout.AgentTag, f.o.Namespace), ""
 	lower := base
 	if f.o.After != "" {
 		agent, _, _ := strings.Cut(f.o.After, "\x00")
@@ -146,9 +147,9 @@ func (f *finder) findInAll() error {
 		if after, err = f.keyAfter(agent); err != nil {
 			return err
 		}
-		lower = append(append(bytes.Clone(base), agent...), terminator)
+		lower = append(append(bytes.Clone(base), agent...), layout.Terminator)
 	}
-	agents, err := newRowIter(f.s.e.db, lower, successor(base))
+	agents, err := newRowIter(f.s.e.db, lower, layout.Successor(base))
 	if err != nil {
 		return err
 	}
@@ -267,7 +268,7 @@ func (f *finder) consider(rec *Record, wanted bool) (fits bool, err error) {
 	if wanted {
 		next := rec.size()
 		if f.o.WithMetadata {
-			next += (&provenance{metadata: by}).size()
+			next += (&layout.Provenance{Metadata: by}).Size()
 		}
 		if f.o.Page.full(len(f.found.Records), f.size, next) {
 			return false, nil

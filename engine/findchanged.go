@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // By last change: an agent's events, walked backwards, are the index. A record is listed where
@@ -107,14 +109,14 @@ func (f *finder) walkEvents(p *changedPlace) (whole bool, err error) {
 	if p.ts < lowest {
 		return true, nil
 	}
-	it, err := newRowIter(f.s.e.db, eventKey(a, lowest), successor(eventKey(a, p.ts)))
+	it, err := newRowIter(f.s.e.db, layout.EventKey(a, lowest), layout.Successor(layout.EventKey(a, p.ts)))
 	if err != nil {
 		return false, err
 	}
 	it.ctx = f.s.ctx
 	for ok := it.last(); ok; ok = it.previous() {
-		_, ts, good := splitEventKey(it.key())
-		row, good2 := parseEventRow(it.body)
+		_, ts, good := layout.SplitEventKey(it.key())
+		row, good2 := layout.ParseEventRow(it.body)
 		if !good || !good2 {
 			it.corrupt()
 			break
@@ -123,8 +125,8 @@ func (f *finder) walkEvents(p *changedPlace) (whole bool, err error) {
 		if ts < p.ts {
 			*p = changedPlace{ts: ts}
 		}
-		consider := func() (bool, error) { return f.event(p, a, row.ops) }
-		if g := row.manyIn(a, ts); g != nil && g.restores {
+		consider := func() (bool, error) { return f.event(p, a, row.Ops) }
+		if g := manyIn(&row, a, ts); g != nil && g.restores {
 			consider = func() (bool, error) { return f.restored(p, g) }
 		}
 		if fits, err := consider(); err != nil || !fits {
@@ -154,22 +156,22 @@ func (f *finder) restored(p *changedPlace, g *rangeAct) (done bool, err error) {
 
 // event considers the records of the event at p that are current in the snapshot, and moves p. done
 // reports whether it came to the end of the event.
-func (f *finder) event(p *changedPlace, a AgentName, ops []eventRowOp) (done bool, err error) {
-	ops = slices.DeleteFunc(ops, func(op eventRowOp) bool {
-		return op.key == "" || op.tombstone || hidden(op.key) || op.key <= p.key || !strings.HasPrefix(op.key, f.o.Prefix)
+func (f *finder) event(p *changedPlace, a AgentName, ops []layout.EventRowOp) (done bool, err error) {
+	ops = slices.DeleteFunc(ops, func(op layout.EventRowOp) bool {
+		return op.Key == "" || op.Tombstone || hidden(op.Key) || op.Key <= p.key || !strings.HasPrefix(op.Key, f.o.Prefix)
 	})
-	slices.SortFunc(ops, func(a, b eventRowOp) int { return strings.Compare(a.key, b.key) })
+	slices.SortFunc(ops, func(a, b layout.EventRowOp) int { return strings.Compare(a.Key, b.Key) })
 	for i := range ops {
 		if i > 0 && f.full() {
 			return false, nil
 		}
-		name := RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: ops[i].key}
-		rec, err := f.s.get(name, recordPrefix(name))
+		name := RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: ops[i].Key}
+		rec, err := f.s.get(name, layout.RecordPrefix(name))
 		if err != nil {
 			return false, err
 		}
 		f.looked.rows, f.looked.bytes = f.looked.rows+1, f.looked.bytes+len(rec.Value)
-		if rec.Version == ops[i].version && rec.Exists {
+		if rec.Version == ops[i].Version && rec.Exists {
 			wanted := f.o.Value == nil || f.o.Value(rec.Value)
 			if f.o.KeysOnly {
 				rec.Value = nil

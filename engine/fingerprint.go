@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"slices"
 	"strings"
+
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // Two commits with the same fingerprint are the same request: they set the same keys
@@ -17,7 +19,7 @@ import (
 // fingerprintDomain separates fingerprints from digests of anything else.
 const fingerprintDomain = "statehouse: the same request, 2\x00"
 
-func fingerprintOf(p *proposal) Digest {
+func fingerprintOf(p *proposal) layout.Digest {
 	b := append(make([]byte, 0, 512), fingerprintDomain...)
 	var few [8]*partOp // most requests have no more
 	for _, op := range appendOps(few[:0], p) {
@@ -25,19 +27,19 @@ func fingerprintOf(p *proposal) Digest {
 	}
 	b = p.appendAsked(b)
 	for _, k := range inOrder(p.keys, compareKeyConditions) {
-		b = binary.AppendUvarint(appendString(append(b, 'k'), k.prefix), uint64(k.Expected))
+		b = binary.AppendUvarint(layout.AppendString(append(b, 'k'), k.prefix), uint64(k.Expected))
 	}
 	for _, h := range inOrder(p.heads, compareHeads) {
-		b = binary.AppendUvarint(append(b, agentPrefix('h', h.Agent)...), uint64(h.Expected))
+		b = binary.AppendUvarint(append(b, layout.AgentPrefix('h', h.Agent)...), uint64(h.Expected))
 	}
-	return digestOf(p.appendReads(b))
+	return layout.DigestOf(p.appendReads(b))
 }
 
 func (op *partOp) fingerprint(b []byte) []byte {
-	if op.tombstone {
-		return appendString(append(b, 'd'), op.prefix)
+	if op.Tombstone {
+		return layout.AppendString(append(b, 'd'), op.prefix)
 	}
-	return op.held.fingerprint(append(appendString(append(b, 'w'), op.prefix), op.normal[:]...))
+	return op.Held.Fingerprint(append(layout.AppendString(append(b, 'w'), op.prefix), op.normal[:]...))
 }
 
 // appendOps appends the operations ordered by key; no two have the same key. Of a request with
@@ -76,28 +78,28 @@ func compareHeads(a, b HeadPrecondition) int {
 // repeats reports whether p is the request with that fingerprint. A fingerprint in the
 // store may come from a build that computed it over the bytes as sent; that form is
 // computed only here, since few requests get this far with a different fingerprint.
-func (p *proposal) repeats(fingerprint Digest) bool {
-	return fingerprint == (Digest{}) || fingerprint == p.fingerprint || p.asked == nil && fingerprint == fingerprintOfBytes(p)
+func (p *proposal) repeats(fingerprint layout.Digest) bool {
+	return fingerprint == (layout.Digest{}) || fingerprint == p.fingerprint || p.asked == nil && fingerprint == fingerprintOfBytes(p)
 }
 
 // fingerprintOfBytes is the fingerprint that builds before the normal form wrote: over
 // operations and conditions in the order sent, with values as spelled.
-func fingerprintOfBytes(p *proposal) Digest {
+func fingerprintOfBytes(p *proposal) layout.Digest {
 	b := make([]byte, 0, 512)
 	for _, part := range p.agents {
 		for _, op := range part.ops {
-			b = appendString(b, op.prefix)
-			b = append(b, op.sum[:len(Digest{})]...)
-			if op.tombstone {
-				b = append(b, flagTombstone)
+			b = layout.AppendString(b, op.prefix)
+			b = append(b, op.sum[:len(layout.Digest{})]...)
+			if op.Tombstone {
+				b = append(b, layout.FlagTombstone)
 			}
 		}
 	}
 	for _, k := range p.keys {
-		b = binary.AppendUvarint(appendString(append(b, 'k'), k.prefix), uint64(k.Expected))
+		b = binary.AppendUvarint(layout.AppendString(append(b, 'k'), k.prefix), uint64(k.Expected))
 	}
 	for _, h := range p.heads {
-		b = binary.AppendUvarint(append(b, agentPrefix('h', h.Agent)...), uint64(h.Expected))
+		b = binary.AppendUvarint(append(b, layout.AgentPrefix('h', h.Agent)...), uint64(h.Expected))
 	}
-	return digestOf(p.appendReads(b)) // those builds knew no reads, so none of theirs has any
+	return layout.DigestOf(p.appendReads(b)) // those builds knew no reads, so none of theirs has any
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -69,6 +70,6 @@ func folderOf(key, prefix, delimiter string) string {
 func (c *scanCursor) leave(prefix string) {
 	c.beyond = append(bytes.Clone(c.base), prefix...)
 	if !c.o.Reverse {
-		c.beyond = successor(c.beyond)
+		c.beyond = layout.Successor(c.beyond)
 	}
 }

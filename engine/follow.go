@@ -80,7 +80,7 @@ func (e *Engine) begin(m *meta, lastTime time.Time) error {
 		if err != nil {
 			return err
 		}
-		e.prunedTime.Store(row.commitTime.UnixNano())
+		e.prunedTime.Store(row.CommitTime.UnixNano())
 	}
 	e.chores = chores{}
 	if err := e.chores.load(systemReader{e.db.DB}); err != nil {

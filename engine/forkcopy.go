@@ -1,6 +1,10 @@
 package engine
 
-import "bytes"
+import (
+	"bytes"
+
+	"statehouse.dev/statehouse/engine/layout"
+)
 
 // A fork becomes whole when all that it inherited is copied into rows of its own, each under the
 // version and with the commit_ts that it has above. A chore does that, in pieces, each with the mark
@@ -66,7 +70,7 @@ func (w *piece) copyFork(f *fork) error {
 		return err
 	}
 	next := *f
-	base := agentPrefix(recordTag, f.agent)
+	base := layout.AgentPrefix(layout.RecordTag, f.agent)
 	at := append(bytes.Clone(base), f.copied...)
 	ok := c.rows.seek(at)
 	if ok && bytes.Equal(c.rows.key(), at) {
@@ -107,15 +111,15 @@ func (w *piece) dueStrip() *fork {
 // strip drops more of what was copied to a fork and had been superseded when it was inherited. No
 // event of the fork says so, and events are what drop goes by.
 func (w *piece) strip(f *fork) error {
-	base := agentPrefix(recordTag, f.agent)
-	it, err := newRowIter(w.e.db, append(bytes.Clone(base), f.copied...), successor(base))
+	base := layout.AgentPrefix(layout.RecordTag, f.agent)
+	it, err := newRowIter(w.e.db, append(bytes.Clone(base), f.copied...), layout.Successor(base))
 	if err != nil {
 		return err
 	}
 	next, dropped := *f, w.e.droppedUpTo(f.agent.Namespace)
 	var current []byte // the key of which a version was passed that superseded the inherited ones that follow
 	if f.copied != "" {
-		current = append(bytes.Clone(base), f.copied[:len(f.copied)-numberSize]...)
+		current = append(bytes.Clone(base), f.copied[:len(f.copied)-layout.NumberSize]...)
 	}
 	ok := it.first()
 	for ; ok && !w.full(); ok = it.next() {
@@ -124,10 +128,10 @@ func (w *piece) strip(f *fork) error {
 			break
 		}
 		w.looked(1, len(it.body))
-		rest, prefix := string(it.key()[len(base):]), it.key()[:len(it.key())-numberSize]
+		rest, prefix := string(it.key()[len(base):]), it.key()[:len(it.key())-layout.NumberSize]
 		next.copied = rest
-		if row.commitTS > f.upTo {
-			if row.commitTS <= dropped { // drop has taken the newest of them
+		if row.CommitTS > f.upTo {
+			if row.CommitTS <= dropped { // drop has taken the newest of them
 				current = append(current[:0], prefix...)
 			} else if rest == f.copied {
 				current = current[:0] // it superseded none yet

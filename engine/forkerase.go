@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -45,14 +46,14 @@ func (e *Engine) Inheritors(ctx context.Context, x Erasure) ([]AgentName, error)
 
 // inherited reports whether a fork inherited anything of a key.
 func (e *Engine) inherited(f *fork, key string) (has bool, err error) {
-	prefix := recordPrefix(RecordName{Namespace: f.agent.Namespace, Agent: f.agent.Agent, Key: key})
-	rows, err := e.db.recordRows(f.agent, prefix, successor(prefix))
+	prefix := layout.RecordPrefix(RecordName{Namespace: f.agent.Namespace, Agent: f.agent.Agent, Key: key})
+	rows, err := e.db.recordRows(f.agent, prefix, layout.Successor(prefix))
 	if err != nil {
 		return false, err
 	}
 	if rows.last() {
 		_, row, ok := recordAt(rows)
-		has = ok && row.commitTS <= f.upTo
+		has = ok && row.CommitTS <= f.upTo
 	}
 	return has, rows.close()
 }

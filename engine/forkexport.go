@@ -3,6 +3,8 @@ package engine
 import (
 	"bytes"
 	"context"
+
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // A backup has of a fork its commit and the row that says what it is a fork of. One that was whole has,
@@ -13,16 +15,16 @@ import (
 func forkRow(r Row) (Row, error) {
 	f, ok := parseFork(r.Key, r.body())
 	if !ok {
-		return r, corruptRow(r.Key, "malformed")
+		return r, layout.CorruptRow(r.Key, "malformed")
 	}
 	f.copied = "" // what is left of a past that is being dropped is dropped anew
 	return rowOf(r.Key, f.append(nil)), nil
 }
 
 // wholeForks are the forks that a commit made and that are whole.
-func (x *Export) wholeForks(ts CommitTS, row *logRow) (list []*fork) {
-	for i := range row.parts {
-		if f := x.db.forks.get(row.parts[i].agent); f != nil && f.at == ts && f.whole {
+func (x *Export) wholeForks(ts CommitTS, row *layout.LogRow) (list []*fork) {
+	for i := range row.Parts {
+		if f := x.db.forks.get(row.Parts[i].Agent); f != nil && f.at == ts && f.whole {
 			list = append(list, f)
 		}
 	}
@@ -33,12 +35,12 @@ func (x *Export) wholeForks(ts CommitTS, row *logRow) (list []*fork) {
 func (x *Export) nextCopies(ctx context.Context) (rows []Row, err error) {
 	for size := 0; len(x.forks) > 0 && size < exportBytes; {
 		f := x.forks[0]
-		prefix := agentPrefix(recordTag, f.agent)
+		prefix := layout.AgentPrefix(layout.RecordTag, f.agent)
 		lower := prefix
 		if x.copied != nil {
 			lower = x.copied
 		}
-		it, err := newRowIter(x.db, lower, successor(prefix))
+		it, err := newRowIter(x.db, lower, layout.Successor(prefix))
 		if err != nil {
 			return nil, err
 		}
@@ -49,7 +51,7 @@ func (x *Export) nextCopies(ctx context.Context) (rows []Row, err error) {
 			if !good {
 				break
 			}
-			if x.copied = bytes.Clone(it.key()); row.commitTS <= f.upTo {
+			if x.copied = bytes.Clone(it.key()); row.CommitTS <= f.upTo {
 				rows = append(rows, rowOf(it.key(), it.body))
 				size += len(it.key()) + len(it.body)
 			}
@@ -66,12 +68,12 @@ func (x *Export) nextCopies(ctx context.Context) (rows []Row, err error) {
 
 // forkOf takes over what a row says that came with the commit ts, if it is one of a fork.
 func (c *Checker) forkOf(r *rowsOf, ts CommitTS, a AgentName) error {
-	key := agentPrefix(forkTag, a)
+	key := layout.AgentPrefix(forkTag, a)
 	act := c.acts[a]
 	delete(c.acts, a)
 	if len(r.rows) == 0 || !bytes.Equal(r.rows[0].Key, key) {
 		if act != nil {
-			return corruptRow(key, "missing")
+			return layout.CorruptRow(key, "missing")
 		}
 		return nil
 	}
@@ -81,7 +83,7 @@ func (c *Checker) forkOf(r *rowsOf, ts CommitTS, a AgentName) error {
 	}
 	f, ok := parseFork(key, body)
 	if !ok || f.at != ts || act != nil && (act.parent != f.parent || act.upTo != f.upTo) {
-		return corruptRow(key, "malformed or not of its commit")
+		return layout.CorruptRow(key, "malformed or not of its commit")
 	}
 	if c.forks == nil || c.forksAt != ts {
 		c.forks, c.forksAt = make(map[AgentName]*fork), ts
@@ -94,7 +96,7 @@ func (c *Checker) forkOf(r *rowsOf, ts CommitTS, a AgentName) error {
 
 // copyOf reports whether a row was copied to a fork that the last commit made, and of which.
 func (c *Checker) copyOf(r *Row) *fork {
-	n, _, ok := splitRecordKey(r.Key)
+	n, _, ok := layout.SplitRecordKey(r.Key)
 	if !ok || c.forksAt != c.head.ts {
 		return nil
 	}
@@ -102,13 +104,13 @@ func (c *Checker) copyOf(r *Row) *fork {
 }
 
 func (c *Checker) checkCopy(r Row, f *fork) error {
-	body, err := openRow(r.Key, r.Value)
+	body, err := layout.OpenRow(r.Key, r.Value)
 	if err != nil {
 		return err
 	}
-	row, ok := parseRecordRow(body)
-	if !ok || row.commitTS > f.upTo || row.commitTS == 0 {
-		return corruptRow(r.Key, "malformed, or not inherited")
+	row, ok := layout.ParseRecordRow(body)
+	if !ok || row.CommitTS > f.upTo || row.CommitTS == 0 {
+		return layout.CorruptRow(r.Key, "malformed, or not inherited")
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"slices"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -14,7 +15,7 @@ func (pl *planner) planFork(a AgentName, asked *Fork) (*fork, error) {
 	if err != nil {
 		return nil, err
 	}
-	if head := head.last; head != 0 {
+	if head := head.Last; head != 0 {
 		return nil, words.Failf(ErrPrecondition, "precondition failed: agent %q exists, its last commit is %d: a fork is a new agent", f.agent.Agent, head).
 			With("namespace", f.agent.Namespace).With("agent_id", f.agent.Agent).
 			With("expected_head", "0").With("current_head", head.String())
@@ -32,7 +33,7 @@ func (pl *planner) planFork(a AgentName, asked *Fork) (*fork, error) {
 	switch floor := pl.state.floor(f.agent.Namespace); {
 	case f.upTo < floor:
 		return nil, belowFloor(f.agent.Namespace, f.upTo, floor)
-	case head.last == 0:
+	case head.Last == 0:
 		return nil, noParent(f.parent, f.upTo)
 	case forks.depth(f.parent) >= deepestFork:
 		return nil, words.Failf(ErrLimit, "agent %q is a fork of a fork, %d deep, which is the limit: what it inherits is being copied, try again", f.parent.Agent, deepestFork).
@@ -63,7 +64,7 @@ func (p *proposal) names(a AgentName) bool {
 			return true
 		}
 	}
-	prefix := string(agentPrefix(recordTag, a))
+	prefix := string(layout.AgentPrefix(layout.RecordTag, a))
 	reads := func(r readMark) bool { return len(r.prefix) > len(prefix) && r.prefix[:len(prefix)] == prefix }
 	return slices.ContainsFunc(p.agents, func(part agentPart) bool { return part.agent == a }) ||
 		slices.ContainsFunc(p.reads, reads) ||

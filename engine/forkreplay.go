@@ -1,6 +1,10 @@
 package engine
 
-import "strings"
+import (
+	"strings"
+
+	"statehouse.dev/statehouse/engine/layout"
+)
 
 // In a replay an act is one operation for readers who know acts. For others it is the operations
 // that it comes to: a fork begins with the records that it inherited, each at its version there, and
@@ -10,14 +14,14 @@ import "strings"
 
 // addCommit adds the parts of a commit that are asked for. all reports whether it had room for what
 // its acts come to.
-func (r *replayer) addCommit(ts CommitTS, agents []AgentName, rows []eventRow) (all bool) {
+func (r *replayer) addCommit(ts CommitTS, agents []AgentName, rows []layout.EventRow) (all bool) {
 	var acts []*act
-	var of []*eventRow
+	var of []*layout.EventRow
 	for i := range rows {
-		x, ok := rows[i].act(agents[i], ts)
+		x, ok := actOf(&rows[i], agents[i], ts)
 		switch {
 		case !ok:
-			r.err = corruptRow(eventKey(agents[i], ts), "malformed")
+			r.err = layout.CorruptRow(layout.EventKey(agents[i], ts), "malformed")
 			return false
 		case x == nil:
 		case r.f.Lease != "" || r.f.Due:
@@ -68,7 +72,7 @@ func (r *replayer) rest(ts CommitTS, in Inside) {
 }
 
 // addAct adds an act as an operation.
-func (r *replayer) addAct(x *act, ts CommitTS, row *eventRow) {
+func (r *replayer) addAct(x *act, ts CommitTS, row *layout.EventRow) {
 	a := x.agent()
 	op := EventOp{Name: RecordName{Namespace: a.Namespace, Agent: a.Agent}}
 	if f := x.fork; f != nil {
@@ -90,7 +94,7 @@ func (r *replayer) addAct(x *act, ts CommitTS, row *eventRow) {
 
 // expand adds an event of what an act comes to after a key, as much as there is room for, and reports
 // whether that was all.
-func (r *replayer) expand(x *act, ts CommitTS, row *eventRow, after string) (all bool) {
+func (r *replayer) expand(x *act, ts CommitTS, row *layout.EventRow, after string) (all bool) {
 	s, a := Snapshot{e: r.e, ts: ts}, x.agent()
 	o := &ScanOptions{Agent: a, Prefix: r.f.KeyPrefix, After: after, KeysOnly: r.f.KeysOnly || x.many != nil && !x.many.restores}
 	if x.many != nil && strings.HasPrefix(x.many.prefix, o.Prefix) {
@@ -104,7 +108,7 @@ func (r *replayer) expand(x *act, ts CommitTS, row *eventRow, after string) (all
 		return false
 	}
 	var ops []EventOp
-	size := eventBytes + len(row.txnID) + row.by.size()
+	size := eventBytes + len(row.TxnID) + row.By.Size()
 	all = true
 	for {
 		exists, ok := c.step()
@@ -129,7 +133,7 @@ func (r *replayer) expand(x *act, ts CommitTS, row *eventRow, after string) (all
 		return r.err == nil
 	}
 	r.bytes += size
-	r.events = append(r.events, Event{CommitTS: ts, CommitTime: row.commitTime, TxnID: row.txnID, Metadata: row.by.metadata, Principal: row.by.principal, TraceID: row.by.traceID, Ops: ops})
+	r.events = append(r.events, Event{CommitTS: ts, CommitTime: row.CommitTime, TxnID: row.TxnID, Metadata: row.By.Metadata, Principal: row.By.Principal, TraceID: row.By.TraceID, Ops: ops})
 	r.rest(ts, Inside{ts, a, ops[len(ops)-1].Name.Key})
 	return all
 }

@@ -2,9 +2,9 @@ package engine
 
 import (
 	"bytes"
-	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // The rows of a fork are its own and those of its parent up to a commit, and so on upwards: the
@@ -19,7 +19,7 @@ func (s *store) writtenRows(a AgentName, lower, upper []byte) (*rowIter, error) 
 	if f == nil || f.whole {
 		return newRowIter(s, lower, upper)
 	}
-	v := &forkRows{base: agentPrefix(recordTag, a)}
+	v := &forkRows{base: layout.AgentPrefix(layout.RecordTag, a)}
 	v.add(a, inOwn)
 	return v.open(s, f, lower, upper)
 }
@@ -27,11 +27,11 @@ func (s *store) writtenRows(a AgentName, lower, upper []byte) (*rowIter, error) 
 // inheritedRows walks the rows that a fork inherited, whether they are copied or not: those that are
 // above it yet.
 func (s *store) inheritedRows(f *fork) (*rowIter, error) {
-	v := &forkRows{base: agentPrefix(recordTag, f.agent)}
+	v := &forkRows{base: layout.AgentPrefix(layout.RecordTag, f.agent)}
 	as := *f
 	as.whole = false
 	lower := append(bytes.Clone(v.base), firstKey...)
-	return v.open(s, &as, lower, successor(v.base))
+	return v.open(s, &as, lower, layout.Successor(v.base))
 }
 
 // open adds what f inherits, and opens all.
@@ -104,7 +104,7 @@ type inherited struct {
 }
 
 func (v *forkRows) add(a AgentName, upTo CommitTS) {
-	v.of = append(v.of, inherited{base: agentPrefix(recordTag, a), upTo: upTo})
+	v.of = append(v.of, inherited{base: layout.AgentPrefix(layout.RecordTag, a), upTo: upTo})
 }
 
 // at is a key or bound of the fork where it is in o.
@@ -112,7 +112,7 @@ func (v *forkRows) at(o *inherited, key []byte) []byte {
 	if bytes.HasPrefix(key, v.base) {
 		return append(bytes.Clone(o.base), key[len(v.base):]...)
 	}
-	return successor(o.base) // the end of the agent
+	return layout.Successor(o.base) // the end of the agent
 }
 
 // rest is what the key that o is at has besides the agent.
@@ -208,11 +208,11 @@ func (o *inherited) within(back bool) {
 			o.valid = false
 			return
 		}
-		if row.commitTS <= o.upTo {
+		if row.CommitTS <= o.upTo {
 			o.body = o.withoutHold(&row)
 			return
 		}
-		prefix := append(o.probe[:0], o.rows.key()[:len(o.rows.key())-numberSize]...)
+		prefix := append(o.probe[:0], o.rows.key()[:len(o.rows.key())-layout.NumberSize]...)
 		o.probe = prefix
 		if back { // what follows is newer
 			o.valid = o.rows.before(prefix)
@@ -222,19 +222,13 @@ func (o *inherited) within(back bool) {
 	}
 }
 
-// withoutHold is the body of an inherited row that was written to last for a time: a fork inherits the
+// WithoutHold is the body of an inherited row that was written to last for a time: a fork inherits the
 // record, and nothing that will end it. nil: it was not.
-func (o *inherited) withoutHold(row *recordRow) []byte {
-	if o.upTo == inOwn || row.hold.kind == 0 {
+func (o *inherited) withoutHold(row *layout.RecordRow) []byte {
+	if o.upTo == inOwn || row.Hold.Kind == 0 {
 		return nil
 	}
-	return row.withoutHold()
-}
-
-// withoutHold is the body of the row, as if it had been written to last.
-func (r *recordRow) withoutHold() []byte {
-	r.fields = slices.DeleteFunc(slices.Clone(r.fields), func(f field) bool { return f.tag == fieldHold })
-	return r.append(nil)
+	return row.WithoutHold()
 }
 
 // forward moves o from a version that is too new to the newest that is not, or to the next key.
@@ -275,7 +269,7 @@ func (v *forkRows) close() (err error) {
 
 // recordBody is the body of the row of one version of a record; nil: there is none.
 func (s *store) recordBody(n RecordName, v Version) ([]byte, error) {
-	own := appendVersion(recordPrefix(n), v)
+	own := layout.AppendVersion(layout.RecordPrefix(n), v)
 	f := s.forks.get(n.AgentName())
 	if len(s.acts.all()) > 0 && (s.acts.get(n.AgentName()) != nil || f != nil && !f.whole) {
 		return s.bodyIn(n, own)
@@ -286,19 +280,19 @@ func (s *store) recordBody(n RecordName, v Version) ([]byte, error) {
 	}
 	for ; f != nil && !f.whole; f = s.forks.get(f.parent) {
 		n.Agent = f.parent.Agent
-		body, err := getRow(s, appendVersion(recordPrefix(n), v))
+		body, err := getRow(s, layout.AppendVersion(layout.RecordPrefix(n), v))
 		if err != nil {
 			return nil, err
 		}
 		if body == nil {
 			continue
 		}
-		row, ok := parseRecordRow(body)
+		row, ok := layout.ParseRecordRow(body)
 		if !ok {
-			return nil, corruptRow(recordPrefix(n), "malformed")
+			return nil, layout.CorruptRow(layout.RecordPrefix(n), "malformed")
 		}
-		if row.commitTS <= f.upTo {
-			return row.withoutHold(), nil
+		if row.CommitTS <= f.upTo {
+			return row.WithoutHold(), nil
 		}
 	}
 	return getRow(s, own) // it may have been copied meanwhile, and have gone above
@@ -306,8 +300,8 @@ func (s *store) recordBody(n RecordName, v Version) ([]byte, error) {
 
 // bodyIn is recordBody where rows may have to be derived.
 func (s *store) bodyIn(n RecordName, key []byte) (body []byte, err error) {
-	prefix := recordPrefix(n)
-	rows, err := s.recordRows(n.AgentName(), prefix, successor(prefix))
+	prefix := layout.RecordPrefix(n)
+	rows, err := s.recordRows(n.AgentName(), prefix, layout.Successor(prefix))
 	if err != nil {
 		return nil, err
 	}

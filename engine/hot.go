@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // hotRecords keeps records in memory that were read or written lately: of each the newest
@@ -47,7 +49,7 @@ type hotRecord struct {
 	commitTS   CommitTS
 	commitTime time.Time
 	value      []byte // shared with whoever reads it
-	hold       recordHold
+	hold       layout.RecordHold
 }
 
 func hotOf(r *Record) hotRecord {
@@ -138,7 +140,7 @@ func (h *hotRecords) publish(c *commit, db *store) {
 		part := &c.p.agents[i]
 		for j := range part.ops {
 			op := &part.ops[j]
-			rec := hotRecord{version: op.version, exists: !op.tombstone, commitTS: c.ts, commitTime: c.time, hold: op.held}
+			rec := hotRecord{version: op.Version, exists: !op.Tombstone, commitTS: c.ts, commitTime: c.time, hold: op.Held}
 			if rec.exists {
 				rec.value = op.value
 			}

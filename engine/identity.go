@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -31,7 +32,7 @@ type identity struct {
 
 func (id identity) encode() []byte {
 	text := fmt.Sprintf("Statehouse data directory\nformat %d\nstore %s\n", id.format, id.storeID)
-	return fmt.Appendf(nil, "%schecksum %08x\n", text, crc32.Checksum([]byte(text), castagnoli))
+	return fmt.Appendf(nil, "%schecksum %08x\n", text, crc32.Checksum([]byte(text), layout.Castagnoli))
 }
 
 // readIdentity returns nil when there is no identity file.
@@ -45,7 +46,7 @@ func readIdentity(fs vfs.FS, path string) (*identity, error) {
 	if _, err := fmt.Sscanf(text, "Statehouse data directory\nformat %d\nstore %s\n", &id.format, &id.storeID); err != nil || !found {
 		return nil, words.Failf(ErrDataLoss, "%s is damaged: not an identity file", path)
 	}
-	if sum != fmt.Sprintf("%08x\n", crc32.Checksum([]byte(text), castagnoli)) {
+	if sum != fmt.Sprintf("%08x\n", crc32.Checksum([]byte(text), layout.Castagnoli)) {
 		return nil, words.Failf(ErrDataLoss, "%s is damaged: checksum mismatch", path)
 	}
 	if id.format < 1 {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -75,7 +76,7 @@ func (e *Engine) resumeImport() error {
 	if it.first() {
 		x.made = stagedNumber(it.key()) - 1
 	} else if it.err == nil {
-		it.err = corruptRow(stagedPrefix(x.ID, stagedEventTag), "missing")
+		it.err = layout.CorruptRow(stagedPrefix(x.ID, stagedEventTag), "missing")
 	}
 	if err := it.close(); err != nil {
 		return err
@@ -88,7 +89,7 @@ func (e *Engine) resumeImport() error {
 
 func stagedNumber(key []byte) uint64 {
 	_, _, rest, ok := splitStagedKey(key)
-	if !ok || len(rest) != numberSize {
+	if !ok || len(rest) != layout.NumberSize {
 		return 0
 	}
 	n := uint64(0)
@@ -149,7 +150,7 @@ func (w *piece) endImport(x *staging) {
 func (w *piece) makeEvent(x *staging, it *rowIter, now time.Time) error {
 	ev, ok := parseImportEvent(bytes.Clone(it.body))
 	if !ok || stagedNumber(it.key()) != x.made+1 {
-		return corruptRow(it.key(), "malformed, or not the next")
+		return layout.CorruptRow(it.key(), "malformed, or not the next")
 	}
 	at := now
 	if x.Keep && !ev.CommitTime.IsZero() {
@@ -192,12 +193,12 @@ func (e *Engine) newIDAt(at time.Time) TxnID {
 	if last := e.planner.lastTime; at.Before(last) {
 		at = last
 	}
-	return newTxnID(at, e.env.Rand)
+	return layout.NewTxnID(at, e.env.Rand)
 }
 
 func (w *piece) importProposal(x *staging, ev *ImportEvent, at time.Time) (*proposal, error) {
 	writes := make([]*Write, len(ev.Ops))
-	lost := make(map[RecordName]gone)
+	lost := make(map[RecordName]layout.Gone)
 	for i := range ev.Ops {
 		op := &ev.Ops[i]
 		writes[i] = &Write{Name: op.Name, Value: op.Value, Tombstone: op.Tombstone, normal: goneOf(op) != 0}
@@ -217,13 +218,13 @@ func (w *piece) importProposal(x *staging, ev *ImportEvent, at time.Time) (*prop
 	p.imported = true
 	if kept {
 		// Whoever sends it again, to the store that it has moved to, is answered. What its conditions were is not known.
-		p.fingerprint = Digest{}
+		p.fingerprint = layout.Digest{}
 	}
 	for i := range p.agents {
 		part := &p.agents[i]
 		for j := range part.ops {
 			op := &part.ops[j]
-			op.gone = lost[RecordName{Namespace: part.agent.Namespace, Agent: part.agent.Agent, Key: op.key}]
+			op.Gone = lost[RecordName{Namespace: part.agent.Namespace, Agent: part.agent.Agent, Key: op.Key}]
 		}
 	}
 	return p, nil

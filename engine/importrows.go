@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -24,7 +25,7 @@ const (
 )
 
 func stagedPrefix(id string, tag byte) []byte {
-	return append(appendNames(make([]byte, 0, len(id)+16), stagedTag, id), tag)
+	return append(layout.AppendNames(make([]byte, 0, len(id)+16), stagedTag, id), tag)
 }
 
 // stagedKey is the key of an import's event: 1, 2, 3…
@@ -35,13 +36,13 @@ func stagedKey(id string, number uint64) []byte {
 func stagedHeadKey(id string, n RecordName) []byte {
 	key := stagedPrefix(id, stagedHeadTag)
 	for _, name := range []string{n.Namespace, n.Agent, n.Key} {
-		key = append(append(key, name...), terminator)
+		key = append(append(key, name...), layout.Terminator)
 	}
 	return key
 }
 
 func splitStagedKey(key []byte) (id string, tag byte, rest []byte, ok bool) {
-	rest, ok = splitNames(key, stagedTag, &id)
+	rest, ok = layout.SplitNames(key, stagedTag, &id)
 	if !ok || len(rest) == 0 {
 		return "", 0, nil, false
 	}
@@ -50,8 +51,8 @@ func splitStagedKey(key []byte) (id string, tag byte, rest []byte, ok bool) {
 
 // dropStaged drops all that was staged of the import.
 func (x *staging) dropStaged(b *pebble.Batch) {
-	prefix := appendNames(nil, stagedTag, x.ID)
-	_ = b.DeleteRange(prefix, successor(prefix), nil)
+	prefix := layout.AppendNames(nil, stagedTag, x.ID)
+	_ = b.DeleteRange(prefix, layout.Successor(prefix), nil)
 }
 
 // stagedHead is what an import knows of a key: the last version, and what a later one must be. A
@@ -96,13 +97,13 @@ func readStagedHead(r pebble.Reader, key []byte) (h stagedHead, err error) {
 		return h, storageError(err)
 	}
 	defer closer.Close()
-	body, err := openRow(key, row)
+	body, err := layout.OpenRow(key, row)
 	if err != nil {
 		return h, err
 	}
-	d := decoder{rest: body}
-	if h = (stagedHead{Version(d.uvarint()), owed(d.byte())}); !d.end() || h.owes > owesErasure {
-		err = corruptRow(key, "malformed")
+	d := layout.Decoder{Rest: body}
+	if h = (stagedHead{Version(d.Uvarint()), owed(d.Byte())}); !d.End() || h.owes > owesErasure {
+		err = layout.CorruptRow(key, "malformed")
 	}
 	return h, err
 }
@@ -155,10 +156,10 @@ func (x *staging) stage(b *pebble.Batch, events []stagedEvent, now time.Time) er
 		x.Operations += uint64(len(s.ev.Ops))
 		x.Bytes += uint64(len(s.body))
 		key := stagedKey(x.ID, x.Events)
-		_ = b.Set(key, sealRow(key, s.body), nil)
+		_ = b.Set(key, layout.SealRow(key, s.body), nil)
 	}
 	for _, key := range keys {
-		_ = b.Set([]byte(key), sealRow([]byte(key), heads[key].append(nil)), nil)
+		_ = b.Set([]byte(key), layout.SealRow([]byte(key), heads[key].append(nil)), nil)
 	}
 	x.Source, x.owes, x.pruned = source, owes, pruned
 	return nil
@@ -253,22 +254,22 @@ func (ev *ImportEvent) append(dst []byte) []byte {
 	if ev.CommitTime.IsZero() {
 		dst = append(dst, 0)
 	} else {
-		dst = appendTime(append(dst, 1), ev.CommitTime)
+		dst = layout.AppendTime(append(dst, 1), ev.CommitTime)
 	}
 	for _, s := range []string{string(ev.TxnID), ev.Principal, ev.TraceID} {
-		dst = appendString(dst, s)
+		dst = layout.AppendString(dst, s)
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(ev.Metadata)))
 	for _, k := range slices.Sorted(maps.Keys(ev.Metadata)) {
-		dst = appendString(appendString(dst, k), ev.Metadata[k])
+		dst = layout.AppendString(layout.AppendString(dst, k), ev.Metadata[k])
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(ev.Ops)))
 	for i := range ev.Ops {
 		op := &ev.Ops[i]
-		dst = append(dst, flagsOf(op.Tombstone, goneOf(op)))
+		dst = append(dst, layout.FlagsOf(op.Tombstone, goneOf(op)))
 		dst = binary.AppendUvarint(dst, uint64(op.Version))
 		for _, s := range []string{op.Name.Namespace, op.Name.Agent, op.Name.Key} {
-			dst = appendString(dst, s)
+			dst = layout.AppendString(dst, s)
 		}
 		if !op.Tombstone && goneOf(op) == 0 {
 			dst = append(binary.AppendUvarint(dst, uint64(len(op.Value))), op.Value...)
@@ -278,39 +279,39 @@ func (ev *ImportEvent) append(dst []byte) []byte {
 }
 
 // goneOf says why an operation's value is not there.
-func goneOf(op *EventOp) gone {
+func goneOf(op *EventOp) layout.Gone {
 	switch {
 	case op.Erased:
-		return goneErased
+		return layout.GoneErased
 	case op.Pruned:
-		return gonePruned
+		return layout.GonePruned
 	}
 	return 0
 }
 
 // parseImportEvent parses body; values alias it.
 func parseImportEvent(body []byte) (ev ImportEvent, ok bool) {
-	d := decoder{rest: body}
-	ev.CommitTS = CommitTS(d.uvarint())
-	if d.byte() == 1 {
-		ev.CommitTime = d.time()
+	d := layout.Decoder{Rest: body}
+	ev.CommitTS = CommitTS(d.Uvarint())
+	if d.Byte() == 1 {
+		ev.CommitTime = d.Time()
 	}
-	ev.TxnID, ev.Principal, ev.TraceID = TxnID(d.string()), d.string(), d.string()
-	ev.Metadata = d.metadata()
-	n := d.count(5)
+	ev.TxnID, ev.Principal, ev.TraceID = TxnID(d.Str()), d.Str(), d.Str()
+	ev.Metadata = d.Metadata()
+	n := d.Count(5)
 	ev.Ops = make([]EventOp, n)
 	ok = n > 0
 	for i := range ev.Ops {
 		op := &ev.Ops[i]
-		var g gone
+		var g layout.Gone
 		var good bool
-		op.Tombstone, g, good = parseFlags(d.byte())
-		op.Erased, op.Pruned, op.Version = g == goneErased, g == gonePruned, Version(d.uvarint())
-		op.Name = RecordName{Namespace: d.string(), Agent: d.string(), Key: d.string()}
+		op.Tombstone, g, good = layout.ParseFlags(d.Byte())
+		op.Erased, op.Pruned, op.Version = g == layout.GoneErased, g == layout.GonePruned, Version(d.Uvarint())
+		op.Name = RecordName{Namespace: d.Str(), Agent: d.Str(), Key: d.Str()}
 		if !op.Tombstone && g == 0 {
-			op.Value = d.text()
+			op.Value = d.Raw()
 		}
 		ok = ok && good
 	}
-	return ev, ok && d.end()
+	return ev, ok && d.End()
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -349,7 +350,7 @@ func (e *Engine) canMake(t ImportTarget) error {
 		}
 	} else if head, err := e.planner.agentHead(AgentName(t)); err != nil {
 		return err
-	} else if head.last != 0 {
+	} else if head.Last != 0 {
 		return exists
 	}
 	for _, other := range e.chores.imports {
@@ -468,32 +469,32 @@ func (x *Import) append(dst []byte) []byte {
 		flag = 1
 	}
 	dst = append(dst, byte(x.State), flag)
-	dst = appendTime(appendString(dst, x.Principal), x.Began)
+	dst = layout.AppendTime(layout.AppendString(dst, x.Principal), x.Began)
 	for _, n := range []uint64{x.Events, x.Operations, x.Bytes, uint64(x.Source), uint64(x.First), uint64(x.Last), uint64(len(x.Targets))} {
 		dst = binary.AppendUvarint(dst, n)
 	}
 	for _, t := range x.Targets {
-		dst = appendString(appendString(dst, t.Namespace), t.Agent)
+		dst = layout.AppendString(layout.AppendString(dst, t.Namespace), t.Agent)
 	}
 	return dst
 }
 
 func parseImport(id string, body []byte) (*staging, error) {
-	d := decoder{rest: body}
+	d := layout.Decoder{Rest: body}
 	x := &staging{changed: make(chan struct{})}
-	x.ID, x.State = id, ImportState(d.byte())
-	keep := d.byte()
-	x.Principal, x.Began = d.string(), d.time()
-	x.Events, x.Operations, x.Bytes = d.uvarint(), d.uvarint(), d.uvarint()
-	x.Source, x.First, x.Last = CommitTS(d.uvarint()), CommitTS(d.uvarint()), CommitTS(d.uvarint())
-	for range d.count(2) {
-		x.Targets = append(x.Targets, ImportTarget{d.string(), d.string()})
+	x.ID, x.State = id, ImportState(d.Byte())
+	keep := d.Byte()
+	x.Principal, x.Began = d.Str(), d.Time()
+	x.Events, x.Operations, x.Bytes = d.Uvarint(), d.Uvarint(), d.Uvarint()
+	x.Source, x.First, x.Last = CommitTS(d.Uvarint()), CommitTS(d.Uvarint()), CommitTS(d.Uvarint())
+	for range d.Count(2) {
+		x.Targets = append(x.Targets, ImportTarget{d.Str(), d.Str()})
 	}
-	x.owes, x.from = d.uvarint(), CommitTS(d.uvarint())
-	pruned := d.byte()
+	x.owes, x.from = d.Uvarint(), CommitTS(d.Uvarint())
+	pruned := d.Byte()
 	x.Keep, x.pruned = keep == 1, pruned == 1
-	if !d.end() || x.State > ImportDone || keep > 1 || pruned > 1 || !bytes.Equal(x.appendRow(nil), body) {
-		return nil, corruptRow(systemKey(importKind, id), "malformed")
+	if !d.End() || x.State > ImportDone || keep > 1 || pruned > 1 || !bytes.Equal(x.appendRow(nil), body) {
+		return nil, layout.CorruptRow(systemKey(importKind, id), "malformed")
 	}
 	x.told = x.Import
 	return x, nil

@@ -3,6 +3,7 @@ package engine
 import (
 	"statehouse.dev/statehouse/engine/jsonedit"
 	"statehouse.dev/statehouse/engine/jsonform"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -60,13 +61,13 @@ func bound(field, s string) (*jsonedit.Number, error) {
 }
 
 func (i Increment) fingerprint(b []byte) []byte {
-	b = appendString(append(b, 'i'), i.sum.At.String())
-	b = appendString(b, i.sum.Delta.String())
+	b = layout.AppendString(append(b, 'i'), i.sum.At.String())
+	b = layout.AppendString(b, i.sum.Delta.String())
 	for _, bound := range []*jsonedit.Number{i.sum.Min, i.sum.Max} {
 		if bound == nil {
-			b = appendString(b, "")
+			b = layout.AppendString(b, "")
 		} else {
-			b = appendString(b, bound.String())
+			b = layout.AppendString(b, bound.String())
 		}
 	}
 	return b

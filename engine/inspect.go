@@ -7,6 +7,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -128,13 +129,13 @@ func logFileBytes(fs vfs.FS, storeDir string) (total uint64, err error) {
 // checkDense walks back from the head over count commits: as many as the logs can hold
 // and one more, which is in a table. A hole between tables and logs is among them.
 func checkDense(r *store, head mark, count uint64) error {
-	it, err := newRowIter(r, []byte{logTag}, []byte{logTag + 1})
+	it, err := newRowIter(r, []byte{layout.LogTag}, []byte{layout.LogTag + 1})
 	if err != nil {
 		return err
 	}
 	want := head.ts
 	for ok := it.last(); ok && want > 0 && count > 0; ok = it.previous() {
-		if ts, good := splitLogKey(it.key()); !good || ts != want {
+		if ts, good := layout.SplitLogKey(it.key()); !good || ts != want {
 			break
 		}
 		want--

@@ -1,6 +1,9 @@
 package engine
 
-import "statehouse.dev/statehouse/engine/words"
+import (
+	"statehouse.dev/statehouse/engine/layout"
+	"statehouse.dev/statehouse/engine/words"
+)
 
 // What is kept of a key: its current version, what retention allows of the ones before, and
 // nothing of what was erased.
@@ -31,8 +34,8 @@ func (e *Engine) oldestKept(rec *Record) (Version, error) {
 	if err != nil {
 		return 0, err
 	}
-	prefix := recordPrefix(rec.Name)
-	rows, err := e.db.recordRows(rec.Name.AgentName(), prefix, successor(prefix))
+	prefix := layout.RecordPrefix(rec.Name)
+	rows, err := e.db.recordRows(rec.Name.AgentName(), prefix, layout.Successor(prefix))
 	if err != nil {
 		return 0, err
 	}
@@ -40,9 +43,9 @@ func (e *Engine) oldestKept(rec *Record) (Version, error) {
 	low, high := rec.Version, newest.Version
 	for high-low > 1 && rows.err == nil {
 		v := low + (high-low)/2
-		row, ok := recordRow{}, rows.seek(appendVersion(prefix[:len(prefix):len(prefix)], v))
+		row, ok := layout.RecordRow{}, rows.seek(layout.AppendVersion(prefix[:len(prefix):len(prefix)], v))
 		for at := v; ok; at++ {
-			if _, row, ok = recordAt(rows); !ok || row.gone == gonePruned || row.gone == 0 && !row.tombstone {
+			if _, row, ok = recordAt(rows); !ok || row.Gone == layout.GonePruned || row.Gone == 0 && !row.Tombstone {
 				v = at
 				break
 			}
@@ -50,7 +53,7 @@ func (e *Engine) oldestKept(rec *Record) (Version, error) {
 				ok = rows.previous()
 			}
 		}
-		if ok && row.gone == gonePruned {
+		if ok && row.Gone == layout.GonePruned {
 			low = v
 		} else {
 			high = low + (high-low)/2

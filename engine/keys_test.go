@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -54,11 +55,11 @@ func TestRecordKeyOrder(t *testing.T) {
 		if want == 0 {
 			want = -cmp.Compare(va, vb)
 		}
-		ka, kb := appendVersion(recordPrefix(a), va), appendVersion(recordPrefix(b), vb)
-		if got := comparer.Compare(ka, kb); got != want {
+		ka, kb := layout.AppendVersion(layout.RecordPrefix(a), va), layout.AppendVersion(layout.RecordPrefix(b), vb)
+		if got := layout.Comparer.Compare(ka, kb); got != want {
 			t.Fatalf("%q v%d and %q v%d compare %d, their keys %d", a, va, b, vb, want, got)
 		}
-		if n, v, ok := splitRecordKey(ka); !ok || n != a || v != va {
+		if n, v, ok := layout.SplitRecordKey(ka); !ok || n != a || v != va {
 			t.Fatalf("G10: %q v%d came back as %q v%d (%v)", a, va, n, v, ok)
 		}
 	})
@@ -71,7 +72,7 @@ func TestKeysDoNotCollide(t *testing.T) {
 		{Namespace: "a:b", Agent: "c", Key: "d"}, {Namespace: "a", Agent: "b:c", Key: "d"}, {Namespace: "a", Agent: "b", Key: "c:d"}, {Namespace: "a:b:c", Agent: "d", Key: "e"}, {Namespace: "a", Agent: "b", Key: "c"},
 		{Namespace: "ab", Agent: "c", Key: "d"}, {Namespace: "a", Agent: "bc", Key: "d"}, {Namespace: "a", Agent: "b", Key: "cd"}, {Namespace: "a/b", Agent: "c", Key: "d"}, {Namespace: "a", Agent: "b/c", Key: "d"}, {Namespace: "a\x01", Agent: "b", Key: "c"},
 	} {
-		k := string(recordPrefix(n))
+		k := string(layout.RecordPrefix(n))
 		if other, taken := seen[k]; taken {
 			t.Errorf("G10: %q and %q have one key", n, other)
 		}
@@ -89,16 +90,16 @@ func TestEventAndLogKeyOrder(t *testing.T) {
 		}
 		x, y := CommitTS(drawNumber.Draw(t, "x")), CommitTS(drawNumber.Draw(t, "y"))
 		want := cmp.Or(compareNames([]string{a.Namespace, a.Agent}, []string{b.Namespace, b.Agent}), cmp.Compare(x, y))
-		if got := comparer.Compare(eventKey(a, x), eventKey(b, y)); got != want {
+		if got := layout.Comparer.Compare(layout.EventKey(a, x), layout.EventKey(b, y)); got != want {
 			t.Fatalf("G5: events %q %d and %q %d compare %d, their keys %d", a, x, b, y, want, got)
 		}
-		if got := comparer.Compare(logKey(x), logKey(y)); got != cmp.Compare(x, y) {
+		if got := layout.Comparer.Compare(layout.LogKey(x), layout.LogKey(y)); got != cmp.Compare(x, y) {
 			t.Fatalf("G5: commits %d and %d have keys that compare %d", x, y, got)
 		}
-		if n, ts, ok := splitEventKey(eventKey(a, x)); !ok || n != a || ts != x {
+		if n, ts, ok := layout.SplitEventKey(layout.EventKey(a, x)); !ok || n != a || ts != x {
 			t.Fatalf("G10: event %q %d came back as %q %d (%v)", a, x, n, ts, ok)
 		}
-		if ts, ok := splitLogKey(logKey(x)); !ok || ts != x {
+		if ts, ok := layout.SplitLogKey(layout.LogKey(x)); !ok || ts != x {
 			t.Fatalf("commit %d came back as %d (%v)", x, ts, ok)
 		}
 	})
@@ -110,16 +111,16 @@ func TestScanBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n, other := drawRecordName.Draw(t, "name"), drawRecordName.Draw(t, "other")
 		cut := rapid.IntRange(0, len(n.Key)).Draw(t, "cut") // may be inside a character
-		lower := append(agentPrefix(recordTag, n.AgentName()), n.Key[:cut]...)
-		upper := successor(lower)
-		k := appendVersion(recordPrefix(other), drawVersion.Draw(t, "version"))
+		lower := append(layout.AgentPrefix(layout.RecordTag, n.AgentName()), n.Key[:cut]...)
+		upper := layout.Successor(lower)
+		k := layout.AppendVersion(layout.RecordPrefix(other), drawVersion.Draw(t, "version"))
 		within := bytes.Compare(k, lower) >= 0 && bytes.Compare(k, upper) < 0
 		belongs := other.AgentName() == n.AgentName() && strings.HasPrefix(other.Key, n.Key[:cut])
 		if within != belongs {
 			t.Fatalf("G10: %q is within the scan of %q under %q: %v, but belongs there: %v", other, n.AgentName(), n.Key[:cut], within, belongs)
 		}
 	})
-	if got := successor([]byte{0xff, 0xff}); got != nil {
+	if got := layout.Successor([]byte{0xff, 0xff}); got != nil {
 		t.Errorf("something follows ff ff: %x", got)
 	}
 }
@@ -128,29 +129,29 @@ func TestScanBounds(t *testing.T) {
 // bound that it is searched with.
 var drawStoreKey = rapid.Custom(func(t *rapid.T) []byte {
 	n, ts := drawRecordName.Draw(t, "name"), CommitTS(drawNumber.Draw(t, "commit_ts"))
-	prefix := recordPrefix(n)
-	base := agentPrefix(recordTag, n.AgentName())
+	prefix := layout.RecordPrefix(n)
+	base := layout.AgentPrefix(layout.RecordTag, n.AgentName())
 	switch rapid.IntRange(0, 11).Draw(t, "kind") {
 	case 0, 1, 2:
-		return appendVersion(prefix, drawVersion.Draw(t, "version"))
+		return layout.AppendVersion(prefix, drawVersion.Draw(t, "version"))
 	case 3:
 		return prefix // of a seek for the newest version
 	case 4:
-		return successor(prefix) // where a scan goes on
+		return layout.Successor(prefix) // where a scan goes on
 	case 5:
 		return append(base, n.Key...) // of a scan under a prefix
 	case 6:
-		return successor(append(base, n.Key...))
+		return layout.Successor(append(base, n.Key...))
 	case 7:
-		return eventKey(n.AgentName(), ts)
+		return layout.EventKey(n.AgentName(), ts)
 	case 8:
-		return logKey(ts)
+		return layout.LogKey(ts)
 	case 9:
-		return outcomeKey(TxnID(n.Key))
+		return layout.OutcomeKey(TxnID(n.Key))
 	case 10:
-		return agentPrefix(agentTag, n.AgentName())
+		return layout.AgentPrefix(layout.AgentTag, n.AgentName())
 	}
-	return rapid.SampledFrom([][]byte{{metaTag, 'f'}, floorKey, {logTag}, {logTag + 1}, {recordTag}, {0}, {0xff}}).Draw(t, "other")
+	return rapid.SampledFrom([][]byte{{layout.MetaTag, 'f'}, floorKey, {layout.LogTag}, {layout.LogTag + 1}, {layout.RecordTag}, {0}, {0xff}}).Draw(t, "other")
 })
 
 // TestComparer holds the rules that Pebble rests on (base.Split): Compare is the
@@ -161,33 +162,33 @@ var drawStoreKey = rapid.Custom(func(t *rapid.T) []byte {
 func TestComparer(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := drawStoreKey.Draw(t, "a"), drawStoreKey.Draw(t, "b")
-		sa, sb := comparer.Split(a), comparer.Split(b)
+		sa, sb := layout.Comparer.Split(a), layout.Comparer.Split(b)
 		want := bytes.Compare(a[:sa], b[:sb])
 		if want == 0 {
-			want = comparer.ComparePointSuffixes(a[sa:], b[sb:])
+			want = layout.Comparer.ComparePointSuffixes(a[sa:], b[sb:])
 		}
-		if got := comparer.Compare(a, b); got != want {
+		if got := layout.Comparer.Compare(a, b); got != want {
 			t.Fatalf("%x and %x compare %d, split at %d and %d they compare %d", a, b, got, sa, sb, want)
 		}
-		if at := comparer.Split(a[:sa]); at != sa {
+		if at := layout.Comparer.Split(a[:sa]); at != sa {
 			t.Fatalf("%x splits at %d, its first part at %d", a, sa, at)
 		}
-		if sa < len(a) && (a[0] != recordTag || comparer.Compare(a[:sa], a) >= 0) {
+		if sa < len(a) && (a[0] != layout.RecordTag || layout.Comparer.Compare(a[:sa], a) >= 0) {
 			t.Fatalf("%x splits at %d", a, sa)
 		}
-		if got := comparer.Equal(a, b); got != (want == 0) {
+		if got := layout.Comparer.Equal(a, b); got != (want == 0) {
 			t.Fatalf("%x and %x are equal: %v", a, b, got)
 		}
 		// Pebble shortens the keys of its index blocks with these.
 		if want < 0 {
-			if s := comparer.Separator(nil, a, b); comparer.Compare(a, s) > 0 || comparer.Compare(s, b) >= 0 {
+			if s := layout.Comparer.Separator(nil, a, b); layout.Comparer.Compare(a, s) > 0 || layout.Comparer.Compare(s, b) >= 0 {
 				t.Fatalf("%x separates %x from %x", s, a, b)
 			}
 		}
-		if s := comparer.Successor(nil, a); comparer.Compare(a, s) > 0 {
+		if s := layout.Comparer.Successor(nil, a); layout.Comparer.Compare(a, s) > 0 {
 			t.Fatalf("%x succeeds %x", s, a)
 		}
-		if x, y := comparer.AbbreviatedKey(a), comparer.AbbreviatedKey(b); x < y && want >= 0 || x > y && want <= 0 {
+		if x, y := layout.Comparer.AbbreviatedKey(a), layout.Comparer.AbbreviatedKey(b); x < y && want >= 0 || x > y && want <= 0 {
 			t.Fatalf("%x and %x compare %d, abbreviated %x and %x", a, b, want, x, y)
 		}
 	})
@@ -203,13 +204,13 @@ func TestTxnIDKey(t *testing.T) {
 	}
 	seen := map[string]TxnID{}
 	for _, id := range ids {
-		k := outcomeKey(id)
+		k := layout.OutcomeKey(id)
 		if other, taken := seen[string(k)]; taken {
 			t.Errorf("G6: %s and %s have one key", id, other)
 		}
 		seen[string(k)] = id
-		d := decoder{rest: k[1:]}
-		if back := d.txnID(); d.failed || len(d.rest) != 0 || back != id {
+		d := layout.Decoder{Rest: k[1:]}
+		if back := d.TxnID(); d.Failed || len(d.Rest) != 0 || back != id {
 			t.Errorf("G6: %s came back as %s", id, back)
 		}
 	}
@@ -220,10 +221,10 @@ func TestNewTxnIDIsTimed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ms := rapid.Int64Range(0, 1<<48-1).Draw(t, "ms")
 		at := timeOfMilli(ms)
-		id := newTxnID(at, func(p []byte) {
+		id := layout.NewTxnID(at, func(p []byte) {
 			copy(p, rapid.SliceOfN(rapid.Byte(), len(p), len(p)).Draw(t, "random"))
 		})
-		if made, ok := txnIDTime(id); !ok || !made.Equal(at) || words.CheckTxnID(id) != nil {
+		if made, ok := layout.TxnIDTime(id); !ok || !made.Equal(at) || words.CheckTxnID(id) != nil {
 			t.Fatalf("G6: %s, made at %v, says %v (%v)", id, at, made, ok)
 		}
 	})

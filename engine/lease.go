@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -136,7 +137,7 @@ func (r Release) check(w *Write, _ *Limits) (Evaluation, error) {
 }
 
 func (a Acquire) fingerprint(b []byte) []byte {
-	return appendString(binary.AppendUvarint(append(b, 'l'), uint64(a.TTL)), a.Holder)
+	return layout.AppendString(binary.AppendUvarint(append(b, 'l'), uint64(a.TTL)), a.Holder)
 }
 
 func (r Release) fingerprint(b []byte) []byte {
@@ -169,7 +170,7 @@ func (v *evaluation) acquire(name RecordName, a Acquire) error {
 	}
 	v.leases[agent]++
 	w := partOp{value: leaseValue{a.Holder, a.TTL.Milliseconds()}.text()}
-	w.held = recordHold{CauseLapsed, a.TTL}
+	w.Held = layout.RecordHold{Kind: CauseLapsed, TTL: a.TTL}
 	v.set(name, w)
 	return nil
 }
@@ -185,7 +186,7 @@ func (v *evaluation) leaseHeld(op *askedOp, was *seen) error {
 		if err != nil {
 			return err
 		}
-		f = f.With("token", h.version.String()).With("deadline", h.deadline.UTC().Format(time.RFC3339Nano))
+		f = f.With("token", h.Version.String()).With("deadline", h.Deadline.UTC().Format(time.RFC3339Nano))
 	}
 	return f
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -41,7 +42,7 @@ func (e *Engine) RenewLeases(ctx context.Context, asked []Renewal, permit func()
 		if err != nil {
 			return nil, err
 		}
-		moves[i] = move{prefix: string(recordPrefix(key.Name)), kind: CauseLapsed, version: r.Token, ttl: r.TTL}
+		moves[i] = move{prefix: string(layout.RecordPrefix(key.Name)), kind: CauseLapsed, version: r.Token, ttl: r.TTL}
 	}
 	if err := e.moveHolds(ctx, moves, permit); err != nil {
 		return nil, err
@@ -49,7 +50,7 @@ func (e *Engine) RenewLeases(ctx context.Context, asked []Renewal, permit func()
 	answers := make([]Renewed, len(moves))
 	for i := range moves {
 		if now := moves[i].now; now != nil {
-			answers[i].Deadline = now.deadline
+			answers[i].Deadline = now.Deadline
 		} else {
 			answers[i].Lost = true
 		}
@@ -77,7 +78,7 @@ func (e *Engine) RefreshExpiry(ctx context.Context, names []RecordName, ttl time
 		if err := n.Normalize(); err != nil {
 			return nil, err
 		}
-		moves[i] = move{prefix: string(recordPrefix(n)), kind: CauseExpired, ttl: ttl}
+		moves[i] = move{prefix: string(layout.RecordPrefix(n)), kind: CauseExpired, ttl: ttl}
 	}
 	if err := e.moveHolds(ctx, moves, permit); err != nil {
 		return nil, err
@@ -85,7 +86,7 @@ func (e *Engine) RefreshExpiry(ctx context.Context, names []RecordName, ttl time
 	answers := make([]Refreshed, len(moves))
 	for i := range moves {
 		if now := moves[i].now; now != nil {
-			answers[i] = Refreshed{now.version, now.deadline}
+			answers[i] = Refreshed{now.Version, now.Deadline}
 		}
 	}
 	return answers, nil
@@ -150,11 +151,11 @@ func (e *Engine) Leases(ctx context.Context, l LeaseList) (leases []Lease, more 
 }
 
 func (e *Engine) leaseList(ctx context.Context, l *LeaseList) (leases []Lease, more bool, err error) {
-	base := appendNames(nil, holdTag, l.Namespace)
+	base := layout.AppendNames(nil, layout.HoldTag, l.Namespace)
 	if l.Agent != "" {
-		base = appendNames(nil, holdTag, l.Namespace, l.Agent)
+		base = layout.AppendNames(nil, layout.HoldTag, l.Namespace, l.Agent)
 	}
-	it, at, err := e.heldRows(base, successor(base))
+	it, at, err := e.heldRows(base, layout.Successor(base))
 	if err != nil {
 		return nil, false, err
 	}
@@ -170,7 +171,7 @@ func (e *Engine) leaseList(ctx context.Context, l *LeaseList) (leases []Lease, m
 			ok = it.seek(next)
 			continue
 		}
-		rec, err := at.get(n, recordPrefix(n))
+		rec, err := at.get(n, layout.RecordPrefix(n))
 		if err != nil {
 			_ = it.close()
 			return nil, false, err
@@ -181,7 +182,7 @@ func (e *Engine) leaseList(ctx context.Context, l *LeaseList) (leases []Lease, m
 		}
 		size += rec.size()
 		v := parseLease(rec.Value)
-		leases = append(leases, Lease{n.AgentName(), name, h.version, v.Holder, h.ttl, h.deadline, rec.CommitTS, rec.CommitTime})
+		leases = append(leases, Lease{n.AgentName(), name, h.Version, v.Holder, h.TTL, h.Deadline, rec.CommitTS, rec.CommitTime})
 		ok = it.next()
 	}
 	return leases, more, it.close()
@@ -202,7 +203,7 @@ func (e *Engine) heldRows(lower, upper []byte) (*rowIter, Snapshot, error) {
 // from is where the list begins, or goes on.
 func (l *LeaseList) from(base []byte) []byte {
 	if l.AfterName != "" {
-		return successor(appendNames(nil, holdTag, l.After.Namespace, l.After.Agent, leaseKey(l.AfterName)))
+		return layout.Successor(layout.AppendNames(nil, layout.HoldTag, l.After.Namespace, l.After.Agent, leaseKey(l.AfterName)))
 	}
 	if l.Agent != "" {
 		return append(bytes.Clone(base), leaseKey(l.Prefix)...)
@@ -211,13 +212,13 @@ func (l *LeaseList) from(base []byte) []byte {
 }
 
 // leaseAt is the lease that a list is at, or where it goes on: next.
-func leaseAt(it *rowIter, l *LeaseList) (n RecordName, h hold, next []byte, ok bool) {
-	prefix, ok := splitHoldKey(it.key())
-	h, ok2 := parseHold(it.body)
-	if n, _ = splitPrefix(prefix); !ok || !ok2 {
+func leaseAt(it *rowIter, l *LeaseList) (n RecordName, h layout.Hold, next []byte, ok bool) {
+	prefix, ok := layout.SplitHoldKey(it.key())
+	h, ok2 := layout.ParseHold(it.body)
+	if n, _ = layout.SplitPrefix(prefix); !ok || !ok2 {
 		return n, h, nil, false
 	}
-	agent := appendNames(nil, holdTag, n.Namespace, n.Agent)
+	agent := layout.AppendNames(nil, layout.HoldTag, n.Namespace, n.Agent)
 	first := leaseKey(l.Prefix)
 	switch {
 	case strings.HasPrefix(n.Key, first):
@@ -225,5 +226,5 @@ func leaseAt(it *rowIter, l *LeaseList) (n RecordName, h hold, next []byte, ok b
 	case n.Key < first:
 		return n, h, append(agent, first...), true
 	}
-	return n, h, successor(agent), true // the next agent's
+	return n, h, layout.Successor(agent), true // the next agent's
 }

@@ -46,5 +46,5 @@ func (e *Engine) Chain(ts CommitTS) (hash [32]byte, at time.Time, err error) {
 		return e.meta.base, at, nil
 	}
 	row, err := readLogRow(e.db, ts)
-	return row.hash, row.commitTime, e.noted(err)
+	return row.Hash, row.CommitTime, e.noted(err)
 }

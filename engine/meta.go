@@ -6,36 +6,37 @@ import (
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
 // Meta rows say things about the store itself. All but floorKey's, featuresKey's and, when a backup
 // is restored, epochKey's are written with the store and never changed.
 var (
-	formatKey   = []byte{metaTag, 'f'} // the format, 1 byte
-	featuresKey = []byte{metaTag, 'x'} // what the store uses beyond the format, see checkFeatures
-	epochKey    = []byte{metaTag, 'e'} // lineage
-	baseKey     = []byte{metaTag, 'h'} // hash(0) of the chain; not there: zero
-	floorKey    = []byte{metaTag, 'o'} // outcomes up to this commit have been dropped
+	formatKey   = []byte{layout.MetaTag, 'f'} // the format, 1 byte
+	featuresKey = []byte{layout.MetaTag, 'x'} // what the store uses beyond the format, see checkFeatures
+	epochKey    = []byte{layout.MetaTag, 'e'} // lineage
+	baseKey     = []byte{layout.MetaTag, 'h'} // hash(0) of the chain; not there: zero
+	floorKey    = []byte{layout.MetaTag, 'o'} // outcomes up to this commit have been dropped
 )
 
 // meta is what the meta rows say.
 type meta struct {
-	lineage lineage
-	base    chainHash
+	lineage layout.Lineage
+	base    layout.ChainHash
 	floor   CommitTS
 	used    []string // features
 }
 
 // writeMeta writes the meta rows of a new store, durably and into a table.
-func writeMeta(db *pebble.DB, l lineage, base chainHash, used []string) error {
+func writeMeta(db *pebble.DB, l layout.Lineage, base layout.ChainHash, used []string) error {
 	batch := db.NewBatch()
 	defer batch.Close()
-	set := func(key, body []byte) { _ = batch.Set(key, sealRow(key, body), nil) }
+	set := func(key, body []byte) { _ = batch.Set(key, layout.SealRow(key, body), nil) }
 	set(formatKey, []byte{FormatVersion})
 	set(featuresKey, appendFeatures(nil, used))
-	set(epochKey, l.append(nil))
-	if base != (chainHash{}) {
+	set(epochKey, l.Append(nil))
+	if base != (layout.ChainHash{}) {
 		set(baseKey, base[:])
 	}
 	if err := db.Apply(batch, pebble.Sync); err != nil {
@@ -58,19 +59,19 @@ func readMeta(r *store, format int) (m meta, err error) {
 	}
 	var ok bool
 	if m.used, ok = parseFeatures(body); !ok {
-		return m, corruptRow(featuresKey, "missing or malformed")
+		return m, layout.CorruptRow(featuresKey, "missing or malformed")
 	}
 	if body, err = getRow(r, epochKey); err != nil {
 		return m, err
 	}
-	if m.lineage, ok = parseLineage(body); !ok {
-		return m, corruptRow(epochKey, "missing or malformed")
+	if m.lineage, ok = layout.ParseLineage(body); !ok {
+		return m, layout.CorruptRow(epochKey, "missing or malformed")
 	}
 	if body, err = getRow(r, baseKey); err != nil {
 		return m, err
 	}
 	if body != nil && len(body) != len(m.base) {
-		return m, corruptRow(baseKey, "malformed")
+		return m, layout.CorruptRow(baseKey, "malformed")
 	}
 	copy(m.base[:], body)
 	m.floor, err = readFloor(r)
@@ -84,7 +85,7 @@ func readFloor(r *store) (CommitTS, error) {
 	}
 	floor, ok := parseFloor(body)
 	if !ok {
-		return 0, corruptRow(floorKey, "malformed")
+		return 0, layout.CorruptRow(floorKey, "malformed")
 	}
 	return floor, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -147,7 +148,7 @@ type migration struct {
 	lost     CommitTS // commits that a store without syncs has lost, as far as the witness knew
 	head     CommitTS // of the old log
 	at       mark     // how far the old chain was checked
-	hash     chainHash
+	hash     layout.ChainHash
 	rows     rowWriter
 	batch    *pebble.Batch
 	events   uint64 // of the log, as the records

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // goldenFS has the kept store of format 1 in tamperDir.
@@ -58,21 +59,21 @@ func TestMigrateFindsTampering(t *testing.T) {
 		{"a value", change(recordKeyOf(jsonKey, 1), func(b []byte) []byte { return append(b[:len(b)-1], ' ', '}') }), "version 1 of key"},
 		{"a record gone", drop(recordKeyOf(jsonKey, 1)), "version 1 of key"},
 		{"a record too many", set(recordKeyOf(jsonKey, 2), []byte{0, 1, 0, 0, 0, 0, 0, 0, 0, 0, '1'}), "that no commit made"},
-		{"an event", change(eventKey(jsonAgent, 2), last), ""},
-		{"an event gone", drop(eventKey(jsonAgent, 2)), "missing, malformed or not of its commit"},
-		{"an event too many", set(eventKey(jsonAgent, 900), []byte{0}), "that no commit made"},
-		{"a hash", change(logKey(3), first), "the hash chain breaks at commit 3"},
-		{"a commit gone", drop(logKey(4)), "commit 4 is missing"},
-		{"an outcome gone", drop(outcomeKey("client-3")), "the outcome of transaction client-3"},
-		{"an agent gone", drop(agentPrefix(agentTag, jsonAgent)), "not the agent's first commit"},
-		{"a namespace gone", drop(appendNames(nil, namespaceTag, "team-b")), "namespaces"},
+		{"an event", change(layout.EventKey(jsonAgent, 2), last), ""},
+		{"an event gone", drop(layout.EventKey(jsonAgent, 2)), "missing, malformed or not of its commit"},
+		{"an event too many", set(layout.EventKey(jsonAgent, 900), []byte{0}), "that no commit made"},
+		{"a hash", change(layout.LogKey(3), first), "the hash chain breaks at commit 3"},
+		{"a commit gone", drop(layout.LogKey(4)), "commit 4 is missing"},
+		{"an outcome gone", drop(layout.OutcomeKey("client-3")), "the outcome of transaction client-3"},
+		{"an agent gone", drop(layout.AgentPrefix(layout.AgentTag, jsonAgent)), "not the agent's first commit"},
+		{"a namespace gone", drop(layout.AppendNames(nil, layout.NamespaceTag, "team-b")), "namespaces"},
 		{"the format", set(formatKey, []byte{2}), "the store says format [2], its identity file 1"},
 		{"the head", func(t *testing.T, db *pebble.DB) {
 			head, _, err := readHead1(db)
 			if err != nil {
 				t.Fatal(err)
 			}
-			drop(logKey(head))(t, db)
+			drop(layout.LogKey(head))(t, db)
 		}, "acknowledged commits are lost"},
 	} {
 		fs := goldenFS(t)
@@ -87,15 +88,15 @@ func TestMigrateFindsTampering(t *testing.T) {
 	}
 }
 
-func readHead1(db *pebble.DB) (ts CommitTS, hash chainHash, err error) {
-	it, err := newRowIter(&store{DB: db}, []byte{logTag}, []byte{logTag + 1})
+func readHead1(db *pebble.DB) (ts CommitTS, hash layout.ChainHash, err error) {
+	it, err := newRowIter(&store{DB: db}, []byte{layout.LogTag}, []byte{layout.LogTag + 1})
 	if err != nil {
 		return 0, hash, err
 	}
 	if it.last() {
 		row, _ := parseLogRow1(it.body)
 		hash = row.hash
-		ts, _ = splitLogKey(it.key())
+		ts, _ = layout.SplitLogKey(it.key())
 	}
 	return ts, hash, it.close()
 }
@@ -104,7 +105,7 @@ func readHead1(db *pebble.DB) (ts CommitTS, hash chainHash, err error) {
 // stay kept.
 func TestMigrateKeepsDroppedOutcomes(t *testing.T) {
 	fs := goldenFS(t)
-	rewrite(t, fs, all(drop(outcomeKey("client-1")), drop(outcomeKey("client-2")), set(floorKey, uvarint(2))))
+	rewrite(t, fs, all(drop(layout.OutcomeKey("client-1")), drop(layout.OutcomeKey("client-2")), set(floorKey, uvarint(2))))
 	m, r, err := migrateFS(t, fs, MigrateOptions{})
 	if err != nil || r.Outcomes != uint64(r.Commits)-2 || m.Store.Outcomes != r.Outcomes {
 		t.Fatalf("%+v, %+v, %v", m, r, err)
@@ -119,7 +120,7 @@ func TestMigrateUnsynced(t *testing.T) {
 		var head CommitTS
 		rewrite(t, fs, func(t *testing.T, db *pebble.DB) { head, _, _ = readHead1(db) })
 		rewrite(t, fs, func(t *testing.T, db *pebble.DB) {
-			body, err := getRow(&store{DB: db}, logKey(head-synced))
+			body, err := getRow(&store{DB: db}, layout.LogKey(head-synced))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -148,21 +149,21 @@ func TestMigrateUnsynced(t *testing.T) {
 // dropCommit1 takes a commit of format 1 off the log with all that it made.
 func dropCommit1(ts CommitTS) tamper {
 	return func(t *testing.T, db *pebble.DB) {
-		body, err := getRow(&store{DB: db}, logKey(ts))
+		body, err := getRow(&store{DB: db}, layout.LogKey(ts))
 		if err != nil {
 			t.Fatal(err)
 		}
 		row, _ := parseLogRow1(body)
 		for _, a := range row.agents {
-			body, _ := getRow(&store{DB: db}, eventKey(a, ts))
+			body, _ := getRow(&store{DB: db}, layout.EventKey(a, ts))
 			ev, _ := parseEventRow1(body)
 			for _, op := range ev.ops {
 				drop(recordKeyOf(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: op.key}, op.version))(t, db)
 			}
-			drop(eventKey(a, ts))(t, db)
+			drop(layout.EventKey(a, ts))(t, db)
 		}
-		drop(logKey(ts))(t, db)
-		drop(outcomeKey(row.txnID))(t, db)
+		drop(layout.LogKey(ts))(t, db)
+		drop(layout.OutcomeKey(row.txnID))(t, db)
 	}
 }
 

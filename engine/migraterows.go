@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -42,7 +43,7 @@ func (g *migration) base() error {
 	if err != nil {
 		return err
 	}
-	return writeMeta(g.to.DB, lineage{newEpoch(g.env.Rand, 0)}, g.hash, nil)
+	return writeMeta(g.to.DB, layout.Lineage{layout.NewEpoch(g.env.Rand, 0)}, g.hash, nil)
 }
 
 // oldLogRow reads a row of the old log; that of commit 0 is zero.
@@ -50,14 +51,14 @@ func (g *migration) oldLogRow(ts CommitTS) (row logRow1, err error) {
 	if ts == 0 {
 		return row, nil
 	}
-	key := logKey(ts)
+	key := layout.LogKey(ts)
 	body, err := getRow(g.old, key)
 	if err != nil {
 		return row, err
 	}
 	row, ok := parseLogRow1(body)
 	if body == nil || !ok {
-		return row, corruptRow(key, "missing or malformed")
+		return row, layout.CorruptRow(key, "missing or malformed")
 	}
 	return row, nil
 }
@@ -72,12 +73,12 @@ func (g *migration) checkOld() error {
 	if len(body) != 1 || body[0] != format1 {
 		return words.Failf(ErrDataLoss, "the store says format %v, its identity file %d", body, format1)
 	}
-	it, err := newRowIter(g.old, []byte{logTag}, []byte{logTag + 1})
+	it, err := newRowIter(g.old, []byte{layout.LogTag}, []byte{layout.LogTag + 1})
 	if err != nil {
 		return err
 	}
 	if it.last() {
-		ts, ok := splitLogKey(it.key())
+		ts, ok := layout.SplitLogKey(it.key())
 		if g.head = ts; !ok {
 			it.corrupt()
 		}
@@ -106,12 +107,12 @@ func (g *migration) checkOld() error {
 
 // rewriteLog rewrites the commits in order.
 func (g *migration) rewriteLog() error {
-	it, err := newRowIter(g.old, []byte{logTag}, []byte{logTag + 1})
+	it, err := newRowIter(g.old, []byte{layout.LogTag}, []byte{layout.LogTag + 1})
 	if err != nil {
 		return err
 	}
 	for ok := it.first(); ok; ok = it.next() {
-		ts, good := splitLogKey(it.key())
+		ts, good := layout.SplitLogKey(it.key())
 		row, good2 := parseLogRow1(it.body)
 		switch {
 		case !good || !good2:
@@ -160,29 +161,29 @@ func (g *migration) rewriteCommit(ts CommitTS, row *logRow1, body []byte) error 
 
 // readPart reads an agent's part of a commit, with its values, into p, and returns its event row.
 func (g *migration) readPart(ts CommitTS, row *logRow1, a AgentName, p *proposal) (event []byte, err error) {
-	key := eventKey(a, ts)
+	key := layout.EventKey(a, ts)
 	if event, err = getRow(g.old, key); err != nil {
 		return nil, err
 	}
 	ev, ok := parseEventRow1(event)
 	if !ok || ev.txnID != row.txnID || !ev.commitTime.Equal(row.commitTime) {
-		return nil, corruptRow(key, "missing, malformed or not of its commit")
+		return nil, layout.CorruptRow(key, "missing, malformed or not of its commit")
 	}
-	p.by.metadata = ev.metadata
+	p.by.Metadata = ev.metadata
 	part := agentPart{agent: a}
 	for i := range ev.ops {
 		was := &ev.ops[i]
-		prefix := recordPrefix(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: was.key})
+		prefix := layout.RecordPrefix(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: was.key})
 		op := partOp{prefix: string(prefix)}
-		op.key, op.version, op.tombstone, op.size = was.key, was.version, was.tombstone, was.size
-		body, err := getRow(g.old, appendVersion(prefix, was.version))
+		op.Key, op.Version, op.Tombstone, op.Size = was.key, was.version, was.tombstone, was.size
+		body, err := getRow(g.old, layout.AppendVersion(prefix, was.version))
 		if err != nil {
 			return nil, err
 		}
 		rec, ok := parseRecordRow1(body)
-		op.value, op.sum = rec.value, sumOf(rec.value)
+		op.value, op.sum = rec.value, layout.SumOf(rec.value)
 		if !ok || rec.commitTS != ts || !rec.commitTime.Equal(row.commitTime) || rec.tombstone != was.tombstone ||
-			!rec.tombstone && (Digest(op.sum[:len(Digest{})]) != was.digest || len(rec.value) != was.size) {
+			!rec.tombstone && (layout.Digest(op.sum[:len(layout.Digest{})]) != was.digest || len(rec.value) != was.size) {
 			return nil, words.Failf(ErrDataLoss, "version %d of key %q of agent %q is missing or differs from the log (commit %d)", was.version, was.key, a.Agent, ts)
 		}
 		part.ops = append(part.ops, op)
@@ -196,9 +197,9 @@ func (g *migration) readPart(ts CommitTS, row *logRow1, a AgentName, p *proposal
 // copyRows copies the rows that format 2 has, too, and looks that there is no record and no
 // event besides those that the log has.
 func (g *migration) copyRows() error {
-	for _, tag := range []byte{agentTag, namespaceTag, outcomeTag} {
+	for _, tag := range []byte{layout.AgentTag, layout.NamespaceTag, layout.OutcomeTag} {
 		if err := g.eachOld([]byte{tag}, func(key, body []byte) error {
-			_ = g.batch.Set(key, sealRow(key, append([]byte(nil), body...)), nil)
+			_ = g.batch.Set(key, layout.SealRow(key, append([]byte(nil), body...)), nil)
 			return g.flush(g.o.Tuning.StepBytes)
 		}); err != nil {
 			return err
@@ -208,12 +209,12 @@ func (g *migration) copyRows() error {
 		return err
 	} else if floor > 0 {
 		body := binary.AppendUvarint(nil, uint64(floor))
-		_ = g.batch.Set(floorKey, sealRow(floorKey, body), nil)
+		_ = g.batch.Set(floorKey, layout.SealRow(floorKey, body), nil)
 	}
 	for _, c := range []struct {
 		tag  byte
 		left uint64
-	}{{recordTag, g.records}, {eventTag, g.events}} {
+	}{{layout.RecordTag, g.records}, {layout.EventTag, g.events}} {
 		if err := g.eachOld([]byte{c.tag}, func(_, _ []byte) error { c.left--; return nil }); err != nil {
 			return err
 		}
@@ -225,7 +226,7 @@ func (g *migration) copyRows() error {
 }
 
 func (g *migration) eachOld(prefix []byte, do func(key, body []byte) error) error {
-	it, err := newRowIter(g.old, prefix, successor(prefix))
+	it, err := newRowIter(g.old, prefix, layout.Successor(prefix))
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // The deadlines of holds move: leases are renewed, and records that expire are kept for longer
@@ -20,7 +21,7 @@ type move struct {
 	version Version       // that the record must be at; 0: whichever it is at
 	ttl     time.Duration // from now; 0: that of the hold
 
-	now *hold // the answer; nil: there is no such record any more
+	now *layout.Hold // the answer; nil: there is no such record any more
 }
 
 // moveHolds moves deadlines, each by itself: of some there may be no record any more.
@@ -62,13 +63,13 @@ func (e *Engine) planMoves(a *systemAsk, now time.Time, batch *pebble.Batch) err
 			return err
 		}
 		after := *before
-		if after.deadline = deadlineAfter(now, cmp.Or(m.ttl, before.ttl)); after.deadline.Before(before.deadline) {
-			after.deadline = before.deadline
+		if after.Deadline = layout.DeadlineAfter(now, cmp.Or(m.ttl, before.TTL)); after.Deadline.Before(before.Deadline) {
+			after.Deadline = before.Deadline
 		}
 		if m.now = before; after == *before {
 			continue
 		}
-		after.moved = pl.head.ts
+		after.Moved = pl.head.ts
 		m.now = &after
 		pl.keep(m.prefix, m.now)
 		e.rows.appendHold(batch, m.prefix, before, m.now)
@@ -78,23 +79,23 @@ func (e *Engine) planMoves(a *systemAsk, now time.Time, batch *pebble.Batch) err
 
 // expiry fills in when a record expires.
 func (e *Engine) expiry(rec *Record) error {
-	if rec.hold.kind == 0 {
+	if rec.hold.Kind == 0 {
 		return nil
 	}
-	rec.ExpiresAt = deadlineAfter(rec.CommitTime, rec.hold.ttl)
+	rec.ExpiresAt = layout.DeadlineAfter(rec.CommitTime, rec.hold.TTL)
 	e.system.mu.RLock()
 	defer e.system.mu.RUnlock()
-	key := appendHoldKey(nil, string(recordPrefix(rec.Name)))
+	key := layout.AppendHoldKey(nil, string(layout.RecordPrefix(rec.Name)))
 	body, err := e.durableSystem().row(key)
 	if body == nil || err != nil {
 		return e.noted(err)
 	}
-	h, ok := parseHold(body)
+	h, ok := layout.ParseHold(body)
 	if !ok {
-		return e.noted(corruptRow(key, "malformed"))
+		return e.noted(layout.CorruptRow(key, "malformed"))
 	}
-	if h.version == rec.Version {
-		rec.ExpiresAt = h.deadline
+	if h.Version == rec.Version {
+		rec.ExpiresAt = h.Deadline
 	}
 	return nil
 }

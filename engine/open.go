@@ -6,6 +6,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -161,10 +162,10 @@ func (e *Engine) create(head mark, ev *evidence) (*identity, error) {
 		return nil, err
 	}
 	if storeID == "" {
-		storeID = string(newTxnID(e.now(), e.env.Rand))
+		storeID = string(layout.NewTxnID(e.now(), e.env.Rand))
 	}
 	e.owner.set(storeID)
-	if err := e.beginStore(storeID, head, lineage{newEpoch(e.env.Rand, 0)}, chainHash{}); err != nil {
+	if err := e.beginStore(storeID, head, layout.Lineage{layout.NewEpoch(e.env.Rand, 0)}, layout.ChainHash{}); err != nil {
 		return nil, err
 	}
 	if ev.witness, err = readWitness(fs, fs.PathJoin(dir, witnessName)); err != nil {
@@ -177,7 +178,7 @@ func (e *Engine) create(head mark, ev *evidence) (*identity, error) {
 
 // beginStore makes a store of what was written: up to a commit, or nothing yet. Everything is
 // durable before the identity file is written, with which the store begins to be one.
-func (e *Engine) beginStore(storeID string, head mark, l lineage, base chainHash) error {
+func (e *Engine) beginStore(storeID string, head mark, l layout.Lineage, base layout.ChainHash) error {
 	fs, dir := e.env.FS, e.opts.Dir
 	// Pebble writes the first WAL of a store in an older format, in which corruption goes
 	// unnoticed: write rows and flush, so that a new WAL is begun.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -40,12 +41,12 @@ func (e *Engine) Outcome(id TxnID) (TxnOutcome, error) {
 }
 
 // outcomeOf looks up a published commit by its id.
-func (e *Engine) outcomeOf(id TxnID) (outcomeRow, bool, error) {
+func (e *Engine) outcomeOf(id TxnID) (layout.OutcomeRow, bool, error) {
 	o, found, err := dbState{e.db}.outcome(id)
-	if err == nil && found && o.commitTS <= e.Published() {
+	if err == nil && found && o.CommitTS <= e.Published() {
 		return o, true, nil
 	}
-	return outcomeRow{}, false, e.noted(err)
+	return layout.OutcomeRow{}, false, e.noted(err)
 }
 
 // committed returns the answer of a published commit, by its id.
@@ -54,7 +55,7 @@ func (e *Engine) committed(id TxnID) (CommitResult, bool, error) {
 	if !found {
 		return CommitResult{}, false, err
 	}
-	return e.resultOf(id, o.commitTS)
+	return e.resultOf(id, o.CommitTS)
 }
 
 // resultOf is loadResult of a commit whose outcome was found under its id. Where retention has
@@ -75,15 +76,15 @@ func (e *Engine) loadResult(ts CommitTS) (CommitResult, error) {
 	if err != nil {
 		return CommitResult{}, err
 	}
-	r := CommitResult{CommitTS: ts, CommitTime: row.commitTime}
-	for i := range row.parts {
-		a := row.parts[i].agent
+	r := CommitResult{CommitTS: ts, CommitTime: row.CommitTime}
+	for i := range row.Parts {
+		a := row.Parts[i].Agent
 		ev, err := readEventRow(e.db, a, ts)
 		if err != nil {
 			return CommitResult{}, err
 		}
-		for j := range ev.ops {
-			r.Versions = append(r.Versions, KeyVersion{RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: ev.ops[j].key}, ev.ops[j].version})
+		for j := range ev.Ops {
+			r.Versions = append(r.Versions, KeyVersion{RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: ev.Ops[j].Key}, ev.Ops[j].Version})
 		}
 	}
 	return r, nil
@@ -110,13 +111,13 @@ func (e *Engine) tooOld(id TxnID) bool {
 // forgotten is tooOld for ids that say when they were made. Of others no retry is answered
 // from the outcomes for longer than they are kept.
 func (e *Engine) forgotten(id TxnID) bool {
-	_, ok := txnIDTime(id)
+	_, ok := layout.TxnIDTime(id)
 	return ok && e.tooOld(id)
 }
 
 // madeBy reports whether an id may have been made at t or before.
 func madeBy(id TxnID, t time.Time) bool {
-	made, ok := txnIDTime(id)
+	made, ok := layout.TxnIDTime(id)
 	return !ok || !made.After(t)
 }
 
@@ -131,7 +132,7 @@ func (e *Engine) refuseTooOld(p *proposal, now time.Time) error {
 	if p.interactive || !e.forgotten(p.id) {
 		return nil
 	}
-	made, _ := txnIDTime(p.id)
+	made, _ := layout.TxnIDTime(p.id)
 	// The message names both clocks: if the client's is behind, every id that it makes is
 	// refused.
 	behind := now.Sub(made)
@@ -176,29 +177,29 @@ func (e *Engine) pruneOutcomes(batch *pebble.Batch, commits int, now time.Time) 
 			e.noteCorruption(err)
 			break // what is dropped by now is so with the floor that says so
 		}
-		if p.nextDue = row.commitTime.UnixNano(); now.UnixNano()-p.nextDue < int64(l.OutcomeAge) {
+		if p.nextDue = row.CommitTime.UnixNano(); now.UnixNano()-p.nextDue < int64(l.OutcomeAge) {
 			break
 		}
-		if madeBy(row.txnID, row.commitTime.Add(e.idSlack())) {
+		if madeBy(row.TxnID, row.CommitTime.Add(e.idSlack())) {
 			events, err := e.eventsToDrop(p.floor+1, &row)
 			if err != nil { // the outcome needs all of them
 				e.noteCorruption(err)
 				break
 			}
-			for _, key := range append(events, outcomeKey(row.txnID)) {
+			for _, key := range append(events, layout.OutcomeKey(row.TxnID)) {
 				_ = batch.Delete(key, nil)
 			}
-			e.planner.outcomes.drop(row.txnID) // or a copy would find it for as long as it is cached
+			e.planner.outcomes.drop(row.TxnID) // or a copy would find it for as long as it is cached
 		}
 		p.floor++
 		p.nextDue = 0
-		last = row.commitTime
+		last = row.CommitTime
 	}
 	if p.floor != start {
 		e.reached.OutcomeAge.Add(1)
 		e.reached.OutcomeCount.Add(1)
 		body := binary.AppendUvarint(nil, uint64(p.floor))
-		_ = batch.Set(floorKey, sealRow(floorKey, body), nil)
+		_ = batch.Set(floorKey, layout.SealRow(floorKey, body), nil)
 	}
 	return last
 }

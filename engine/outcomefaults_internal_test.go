@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/sim/simdisk"
 )
 
@@ -26,7 +27,7 @@ func TestOutcomesAndReadFaults(t *testing.T) {
 	}
 	for i := range 12 {
 		base.now = base.now.Add(2 * time.Hour) // more than a clock may differ
-		s := sent{newTxnID(base.now, func(b []byte) { copy(b, fmt.Sprintf("%016d", i)) }), []Write{putOf("a", "k", 0), putOf("b", fmt.Sprint(i%2), 0)}}
+		s := sent{layout.NewTxnID(base.now, func(b []byte) { copy(b, fmt.Sprintf("%016d", i)) }), []Write{putOf("a", "k", 0), putOf("b", fmt.Sprint(i%2), 0)}}
 		if err := send(base, s); err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +50,7 @@ func TestOutcomesAndReadFaults(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range 3 { // each may be refused, and has some dropped
-			_ = send(r, sent{newTxnID(r.now, func(b []byte) { copy(b, fmt.Sprintf("new%013d", i)) }), []Write{putOf("c", "k", 0)}})
+			_ = send(r, sent{layout.NewTxnID(r.now, func(b []byte) { copy(b, fmt.Sprintf("new%013d", i)) }), []Write{putOf("c", "k", 0)}})
 		}
 		over := len(r.disk.Injected()) == 0
 		if !over {

@@ -8,9 +8,10 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/layout"
 )
 
-// TestPebblePrefixSeek holds what reads of records rest on: with versionSplit in
+// TestPebblePrefixSeek holds what reads of records rest on: with layout.VersionSplit in
 // the comparer, SeekPrefixGE finds a record's newest version and nothing of a
 // neighbour's, through bloom filters, in memory, after a flush and after a
 // compaction. Names are neighbours in every way that a split could get wrong.
@@ -37,7 +38,7 @@ func TestPebblePrefixSeek(t *testing.T) {
 		b := db.NewBatch()
 		for i, n := range names {
 			for v := from; v <= min(to, versionsOf(i)); v++ {
-				_ = b.Set(appendVersion(recordPrefix(n), v), fmt.Appendf(nil, "%v %d", n, v), nil)
+				_ = b.Set(layout.AppendVersion(layout.RecordPrefix(n), v), fmt.Appendf(nil, "%v %d", n, v), nil)
 			}
 		}
 		if err := b.Commit(pebble.Sync); err != nil {
@@ -53,7 +54,7 @@ func TestPebblePrefixSeek(t *testing.T) {
 			}
 			for i, n := range names {
 				newest := min(upTo, versionsOf(i))
-				found := it.SeekPrefixGE(recordPrefix(n))
+				found := it.SeekPrefixGE(layout.RecordPrefix(n))
 				if found != (newest > 0) {
 					t.Fatalf("%s: %q found is %v, its newest version %d", stage, n, found, newest)
 				}

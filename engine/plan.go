@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -18,12 +19,12 @@ type stateReader interface {
 	endStep() error
 	recordHead(prefix string) (keyHead, error)
 	// agentHeadAt is the agent's last commit up to one; 0: there is none.
-	agentHeadAt(a AgentName, ts CommitTS) (agentHead, error)
+	agentHeadAt(a AgentName, ts CommitTS) (layout.AgentHead, error)
 	forks() *forks
 	acts() *rangeActs
 	// cached is what a key is called in caches of the newest state.
 	cached(prefix string) string
-	hold(prefix string) (*hold, error)
+	hold(prefix string) (*layout.Hold, error)
 	// held visits the keys of an agent's records that have a hold and begin with a prefix.
 	held(a AgentName, prefix string, visit func(key string) bool) error
 	// leases counts the leases that are held of an agent.
@@ -31,7 +32,7 @@ type stateReader interface {
 	// ready visits the wake-ups of an agent, or without one of a namespace, that are ready.
 	ready(namespace, agent string, visit func(RecordName) bool) error
 	// value returns the value of a version, or says why it has gone.
-	value(prefix string, v Version) ([]byte, gone, error)
+	value(prefix string, v Version) ([]byte, layout.Gone, error)
 	// existing visits an agent's keys that exist under a prefix, in byte order, until visit returns
 	// false. Without a prefix it leaves out the engine's own.
 	existing(a AgentName, prefix string, visit func(key string) bool) error
@@ -46,14 +47,14 @@ type stateReader interface {
 	// lastKey returns the last key of an agent up to one that was ever written and begins with a
 	// prefix; "" if there is none.
 	lastKey(a AgentName, prefix, upTo string) (string, error)
-	agentHead(a AgentName) (agentHead, error)
+	agentHead(a AgentName) (layout.AgentHead, error)
 	namespaceKnown(namespace string) (bool, error)
-	outcome(id TxnID) (outcomeRow, bool, error)
+	outcome(id TxnID) (layout.OutcomeRow, bool, error)
 	// floor is the first commit of a namespace whose events are kept.
 	floor(namespace string) CommitTS
 	// events visits an agent's events in (after, upTo] in order, until visit returns
 	// false; whole reports whether it visited all of them.
-	events(a AgentName, after, upTo CommitTS, visit func(CommitTS, *eventRow) bool) (whole bool, err error)
+	events(a AgentName, after, upTo CommitTS, visit func(CommitTS, *layout.EventRow) bool) (whole bool, err error)
 }
 
 // keyHead is a key's newest version; the zero value of a key never written.
@@ -82,10 +83,10 @@ type planner struct {
 	// applied: an entry stays for at least limit insertions (cache.go), and a step plans
 	// fewer.
 	keys     *cache[string, keyHead]
-	holds    *cache[string, *hold]
-	agents   *cache[AgentName, agentHead]
+	holds    *cache[string, *layout.Hold]
+	agents   *cache[AgentName, layout.AgentHead]
 	leases   *cache[AgentName, int] // how many are held
-	outcomes *cache[TxnID, outcomeRow]
+	outcomes *cache[TxnID, layout.OutcomeRow]
 
 	// decisions are the definite answers to Transacts that made no commit. A copy of the
 	// request that arrives later must get the same answer: its client was told that
@@ -117,7 +118,7 @@ type planner struct {
 }
 
 type decision struct {
-	fingerprint Digest
+	fingerprint layout.Digest
 	result      CommitResult // of a request with preconditions only, which held
 	err         error
 }
@@ -139,10 +140,10 @@ func newPlanner(s stateReader, head mark, lastTime time.Time, o *Options, r *rea
 		state: s, head: head, lastTime: lastTime, limits: l, lookups: o.Tuning.StepLookups, stepBytes: o.Tuning.StepBytes, deletedKeys: o.deletedKeys(),
 		evaluated: evaluated{sequences: newCache[string, uint64](max(l.CachedAgents, 1), &r.sequences)},
 		keys:      newCache[string, keyHead](max(l.CachedVersions/2, least), &r.CachedVersions),
-		holds:     newCache[string, *hold](least, &r.holds),
+		holds:     newCache[string, *layout.Hold](least, &r.holds),
 		leases:    newCache[AgentName, int](least, &r.leases),
-		agents:    newCache[AgentName, agentHead](max(l.CachedAgents, least), &r.CachedAgents),
-		outcomes:  newCache[TxnID, outcomeRow](least, &r.outcomes),
+		agents:    newCache[AgentName, layout.AgentHead](max(l.CachedAgents, least), &r.CachedAgents),
+		outcomes:  newCache[TxnID, layout.OutcomeRow](least, &r.outcomes),
 		decisions: newCache[TxnID, decision](l.FinishedTxns, &r.FinishedTxns),
 	}
 }
@@ -200,7 +201,7 @@ func (pl *planner) decided(p *proposal) (decision, bool) {
 	return v, found
 }
 
-func (pl *planner) outcome(id TxnID) (outcomeRow, bool, error) {
+func (pl *planner) outcome(id TxnID) (layout.OutcomeRow, bool, error) {
 	if o, ok := pl.outcomes.get(id); ok {
 		return o, true, nil
 	}
@@ -219,7 +220,7 @@ func (pl *planner) keyHead(prefix string) (keyHead, error) {
 	return h, err
 }
 
-func (pl *planner) agentHead(a AgentName) (agentHead, error) {
+func (pl *planner) agentHead(a AgentName) (layout.AgentHead, error) {
 	if h, ok := pl.agents.get(a); ok {
 		return h, nil
 	}
@@ -231,25 +232,25 @@ func (pl *planner) agentHead(a AgentName) (agentHead, error) {
 }
 
 // hold is the hold of a key whose newest version was written with one.
-func (pl *planner) hold(prefix string, of keyHead) (*hold, error) {
+func (pl *planner) hold(prefix string, of keyHead) (*layout.Hold, error) {
 	h, found := pl.holds.get(prefix)
-	if !found || h.version != of.version {
+	if !found || h.Version != of.version {
 		var err error
 		if h, err = pl.state.hold(prefix); err != nil {
 			return nil, err
 		}
 	}
-	if h == nil || h.version != of.version || h.kind != of.held {
-		return nil, corruptRow(appendHoldKey(nil, prefix), "missing, or of another version")
+	if h == nil || h.Version != of.version || h.Kind != of.held {
+		return nil, layout.CorruptRow(layout.AppendHoldKey(nil, prefix), "missing, or of another version")
 	}
 	return h, nil
 }
 
 // leftHold is the hold of the version before one that an act on many keys made; nil: there is none, or
 // it was ended with what the act came to (rangechore.go).
-func (pl *planner) leftHold(prefix string, head keyHead) (*hold, error) {
+func (pl *planner) leftHold(prefix string, head keyHead) (*layout.Hold, error) {
 	h, err := pl.state.hold(prefix)
-	if err != nil || h == nil || h.version+1 != head.version {
+	if err != nil || h == nil || h.Version+1 != head.version {
 		return nil, err
 	}
 	return h, nil
@@ -265,7 +266,7 @@ func (pl *planner) checkReads(p *proposal) error {
 		}
 		if h.version != r.seen {
 			var n RecordName
-			splitNames([]byte(r.prefix), recordTag, &n.Namespace, &n.Agent, &n.Key)
+			layout.SplitNames([]byte(r.prefix), layout.RecordTag, &n.Namespace, &n.Agent, &n.Key)
 			return conflict(n, r.seen, h.version)
 		}
 	}
@@ -285,7 +286,7 @@ func (pl *planner) checkListed(p *proposal) error {
 		if err != nil {
 			return err
 		}
-		if head.last <= l.checked {
+		if head.Last <= l.checked {
 			l.checked = max(l.checked, shown)
 		}
 	}
@@ -300,7 +301,7 @@ func (pl *planner) checkListed(p *proposal) error {
 				continue
 			}
 			if op := p.listed[at].plannedChange(part.ops); op != nil {
-				return p.listingChanged(part.agent, op.key, op.version)
+				return p.listingChanged(part.agent, op.Key, op.Version)
 			}
 		}
 	}
@@ -339,11 +340,11 @@ func (pl *planner) checkConditions(p *proposal) error {
 		if err != nil {
 			return err
 		}
-		if head.user != want.Expected {
+		if head.User != want.Expected {
 			return words.Failf(ErrPrecondition, "precondition failed: the last commit of agent %q is %d, not %d",
-				want.Agent.Agent, head.user, want.Expected).
+				want.Agent.Agent, head.User, want.Expected).
 				With("namespace", want.Agent.Namespace).With("agent_id", want.Agent.Agent).
-				With("expected_head", want.Expected.String()).With("current_head", head.user.String())
+				With("expected_head", want.Expected.String()).With("current_head", head.User.String())
 		}
 	}
 	return nil
@@ -371,20 +372,20 @@ func (pl *planner) giveHold(op *partOp, before keyHead, at time.Time) (err error
 		}
 	}
 	switch {
-	case op.held.kind != 0:
-		op.hold = op.held.holdAfter(at, op.version)
+	case op.Held.Kind != 0:
+		op.hold = op.Held.HoldAfter(at, op.Version)
 	case op.keeps && op.ends != nil:
-		op.held = op.ends.recordHold
-		op.hold = &hold{recordHold: op.held, version: op.version, deadline: op.ends.deadline, moved: pl.head.ts}
+		op.Held = op.ends.RecordHold
+		op.hold = &layout.Hold{RecordHold: op.Held, Version: op.Version, Deadline: op.ends.Deadline, Moved: pl.head.ts}
 	}
 	return nil
 }
 
 // keep takes over how long a key lasts from now on.
-func (pl *planner) keep(prefix string, h *hold) {
+func (pl *planner) keep(prefix string, h *layout.Hold) {
 	pl.holds.put(prefix, h)
-	if h.kind != causeReady {
-		pl.timers.note(h.deadline)
+	if h.Kind != layout.CauseReady {
+		pl.timers.note(h.Deadline)
 	}
 }
 
@@ -405,22 +406,22 @@ func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
 	c.ts = pl.head.ts + 1
 	for i := range p.agents {
 		part := &p.agents[i]
-		head := agentHead{c.ts, c.ts}
+		head := layout.AgentHead{Last: c.ts, User: c.ts}
 		if p.cause != 0 {
-			head.user = c.userHeads[i]
+			head.User = c.userHeads[i]
 		}
 		pl.agents.put(part.agent, head)
 		pl.countLeases(part)
 		for j := range part.ops {
 			op := &part.ops[j]
-			pl.keys.put(pl.state.cached(op.prefix), keyHead{version: op.version, tombstone: op.tombstone, held: op.held.kind})
+			pl.keys.put(pl.state.cached(op.prefix), keyHead{version: op.Version, tombstone: op.Tombstone, held: op.Held.Kind})
 			if op.hold != nil {
 				pl.keep(op.prefix, op.hold)
 			}
 			pl.wrote(op)
 		}
 	}
-	pl.outcomes.put(p.id, outcomeRow{c.ts, p.fingerprint})
+	pl.outcomes.put(p.id, layout.OutcomeRow{CommitTS: c.ts, Fingerprint: p.fingerprint})
 	pl.head.ts, pl.lastTime, p.became = c.ts, c.time, c.ts
 	pl.step = append(pl.step, c)
 	return c, nil
@@ -437,14 +438,14 @@ func (pl *planner) acceptPart(c *commit, part *agentPart) error {
 		return err
 	}
 	if c.p.cause != 0 {
-		c.userHeads = append(c.userHeads, head.user)
+		c.userHeads = append(c.userHeads, head.User)
 	}
-	if head.last == 0 && pl.reserved != nil && !c.p.imported {
+	if head.Last == 0 && pl.reserved != nil && !c.p.imported {
 		if err := pl.reserved(part.agent); err != nil {
 			return err
 		}
 	}
-	if head.last == 0 {
+	if head.Last == 0 {
 		c.newAgents = append(c.newAgents, part.agent)
 		known, err := pl.namespaceKnown(part.agent.Namespace, c)
 		if err != nil {
@@ -460,12 +461,12 @@ func (pl *planner) acceptPart(c *commit, part *agentPart) error {
 		if err != nil {
 			return err
 		}
-		op.version = h.version + 1
+		op.Version = h.version + 1
 		if err := pl.giveHold(op, h, c.time); err != nil {
 			return err
 		}
-		if !isWake(op.key) { // claims are bounded by what is due
-			part.leases += op.held.leases() - recordHold{kind: h.held}.leases()
+		if !isWake(op.Key) { // claims are bounded by what is due
+			part.leases += op.Held.Leases() - layout.RecordHold{Kind: h.held}.Leases()
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 
 	"statehouse.dev/statehouse/engine/fair"
 	"statehouse.dev/statehouse/engine/jsonform"
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // A proposal is a commit that waits for the writer, with everything computed that does
@@ -20,9 +21,9 @@ type proposal struct {
 	became      CommitTS    // the commit that it is; 0: none so far
 	keys        []keyCondition
 	heads       []HeadPrecondition
-	by          provenance   // without salt and digest
-	permit      func() error // nil: nothing to ask
-	fingerprint Digest       // distinguishes a retry from another transaction, see fingerprint.go
+	by          layout.Provenance // without salt and digest
+	permit      func() error      // nil: nothing to ask
+	fingerprint layout.Digest     // distinguishes a retry from another transaction, see fingerprint.go
 
 	cause       Cause // of a commit of the daemon's own
 	imported    bool  // an import makes it
@@ -60,13 +61,13 @@ type agentPart struct {
 
 type partOp struct {
 	prefix string // record prefix
-	eventRowOp
+	layout.EventRowOp
 	value  []byte
-	sum    valueSum
-	normal Digest // of the value's normal form; zero in a tombstone
-	keeps  bool   // the hold of the version before goes on
+	sum    layout.ValueSum
+	normal layout.Digest // of the value's normal form; zero in a tombstone
+	keeps  bool          // the hold of the version before goes on
 	// Given out when it is accepted: its hold, and that of the version before; nil: there is none.
-	hold, ends *hold
+	hold, ends *layout.Hold
 }
 
 type keyCondition struct {
@@ -111,19 +112,19 @@ func (t *ticket) tell(phases *Phases) {
 // evaluates one. Their expected versions are in c, which has been checked.
 func newProposal(id TxnID, writes []*Write, c Conditions) *proposal {
 	p := &proposal{id: id, heads: c.Heads, share: c.Share, permit: c.Permit, ticket: newTicket()}
-	p.by.principal, p.by.traceID, p.by.metadata = c.Principal, c.TraceID, c.Metadata
+	p.by.Principal, p.by.TraceID, p.by.Metadata = c.Principal, c.TraceID, c.Metadata
 	evaluated := hasEvaluated(writes)
 	for _, w := range writes {
-		op := partOp{prefix: string(recordPrefix(w.Name)), value: w.Value}
-		op.key, op.tombstone = w.Name.Key, w.Tombstone
+		op := partOp{prefix: string(layout.RecordPrefix(w.Name)), value: w.Value}
+		op.Key, op.Tombstone = w.Name.Key, w.Tombstone
 		if !w.Tombstone && (w.Eval == nil || w.Eval.hasValue()) {
-			op.size, op.sum = len(w.Value), sumOf(w.Value)
-			if op.normal = Digest(op.sum[:len(op.normal)]); !w.normal {
-				op.normal = digestOf(jsonform.Normal(w.Value))
+			op.Size, op.sum = len(w.Value), layout.SumOf(w.Value)
+			if op.normal = layout.Digest(op.sum[:len(op.normal)]); !w.normal {
+				op.normal = layout.DigestOf(jsonform.Normal(w.Value))
 			}
 		}
 		if w.TTL > 0 {
-			op.held = recordHold{CauseExpired, w.TTL}
+			op.Held = layout.RecordHold{Kind: CauseExpired, TTL: w.TTL}
 		}
 		part := p.part(w.Name.AgentName())
 		part.ops = append(part.ops, op)
@@ -133,7 +134,7 @@ func newProposal(id TxnID, writes []*Write, c Conditions) *proposal {
 	}
 	sortParts(p.agents)
 	for _, k := range c.Keys {
-		p.keys = append(p.keys, keyCondition{string(recordPrefix(k.Name)), k})
+		p.keys = append(p.keys, keyCondition{string(layout.RecordPrefix(k.Name)), k})
 	}
 	if c.Reads != nil {
 		p.read(c.Reads)
@@ -192,7 +193,7 @@ func (p *proposal) bytes() int {
 	for i := range p.keys {
 		n += 2*len(p.keys[i].prefix) + entryBytes
 	}
-	n += p.by.size()
+	n += p.by.Size()
 	for i := range p.agents {
 		for j := range p.agents[i].ops {
 			op := &p.agents[i].ops[j]

@@ -180,10 +180,10 @@ func (e *Engine) unlessCommitted(p *proposal, err error) (CommitResult, error) {
 		return CommitResult{}, inDoubt(err)
 	case !found:
 		return CommitResult{}, err
-	case !p.repeats(o.fingerprint):
-		return CommitResult{}, reusedAt(p.id, o.commitTS)
+	case !p.repeats(o.Fingerprint):
+		return CommitResult{}, reusedAt(p.id, o.CommitTS)
 	}
-	switch r, found, lookErr := e.resultOf(p.id, o.commitTS); {
+	switch r, found, lookErr := e.resultOf(p.id, o.CommitTS); {
 	case lookErr != nil:
 		return CommitResult{}, inDoubt(lookErr)
 	case !found:

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // A delete or restore of more keys than a transaction may change is an act: the commit has what was
@@ -46,11 +48,11 @@ type rangeAct struct {
 	to       CommitTS // the state after this commit is restored
 }
 
-func (g *rangeAct) key() []byte { return agentPrefix(rangeTag, g.agent) }
+func (g *rangeAct) key() []byte { return layout.AgentPrefix(rangeTag, g.agent) }
 
 func (g *rangeAct) append(dst []byte) []byte {
-	dst = appendTime(binary.AppendUvarint(dst, uint64(g.at)), g.time)
-	dst = appendString(appendString(dst, g.prefix), g.done)
+	dst = layout.AppendTime(binary.AppendUvarint(dst, uint64(g.at)), g.time)
+	dst = layout.AppendString(layout.AppendString(dst, g.prefix), g.done)
 	if g.restores {
 		dst = binary.AppendUvarint(dst, uint64(g.to))
 	}
@@ -59,22 +61,22 @@ func (g *rangeAct) append(dst []byte) []byte {
 
 func parseRangeAct(key, body []byte) (*rangeAct, bool) {
 	g := new(rangeAct)
-	rest, ok := splitNames(key, rangeTag, &g.agent.Namespace, &g.agent.Agent)
-	d := decoder{rest: body}
-	g.at, g.time = CommitTS(d.uvarint()), d.time()
-	g.prefix, g.done = d.string(), d.string()
-	if g.restores = len(d.rest) > 0; g.restores {
-		g.to = CommitTS(d.uvarint())
+	rest, ok := layout.SplitNames(key, rangeTag, &g.agent.Namespace, &g.agent.Agent)
+	d := layout.Decoder{Rest: body}
+	g.at, g.time = CommitTS(d.Uvarint()), d.Time()
+	g.prefix, g.done = d.Str(), d.Str()
+	if g.restores = len(d.Rest) > 0; g.restores {
+		g.to = CommitTS(d.Uvarint())
 	}
-	return g, ok && len(rest) == 0 && d.end() && g.at > 0 && g.to < g.at
+	return g, ok && len(rest) == 0 && d.End() && g.at > 0 && g.to < g.at
 }
 
 // field is what the event of the act has of it.
 func (g *rangeAct) field() []byte {
 	if g.restores {
-		return binary.AppendUvarint(appendString([]byte{actRestore}, g.prefix), uint64(g.to))
+		return binary.AppendUvarint(layout.AppendString([]byte{actRestore}, g.prefix), uint64(g.to))
 	}
-	return appendString([]byte{actDelete}, g.prefix)
+	return layout.AppendString([]byte{actDelete}, g.prefix)
 }
 
 // same reports whether two are one act, however far it is carried out.
@@ -89,14 +91,14 @@ func (g *rangeAct) covers(key string) bool {
 
 // meets reports whether the act is about keys of an interval.
 func (g *rangeAct) meets(s interval) bool {
-	end := string(successor([]byte(g.prefix)))
+	end := string(layout.Successor([]byte(g.prefix)))
 	return (s.to == "" || g.prefix < s.to) && (end == "" || s.from < end)
 }
 
 // bounds are those of the rows of what it is about.
 func (g *rangeAct) bounds() (lower, upper []byte) {
-	base := agentPrefix(recordTag, g.agent)
-	return append(bytes.Clone(base), max(g.prefix, firstKey)...), successor(append(bytes.Clone(base), g.prefix...))
+	base := layout.AgentPrefix(layout.RecordTag, g.agent)
+	return append(bytes.Clone(base), max(g.prefix, firstKey)...), layout.Successor(append(bytes.Clone(base), g.prefix...))
 }
 
 // rangeActs are the acts under way, and what remembers those that were. Readers and the writer use
@@ -204,7 +206,7 @@ func (s *store) cached(prefix string) string {
 		return prefix
 	}
 	var a AgentName
-	if _, ok := splitNames([]byte(prefix), recordTag, &a.Namespace, &a.Agent); !ok {
+	if _, ok := layout.SplitNames([]byte(prefix), layout.RecordTag, &a.Namespace, &a.Agent); !ok {
 		return prefix
 	}
 	if s.forks.get(a) != nil {

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"bytes"
+
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // An act on many keys is carried out when what it comes to is in rows. A chore writes them, in pieces,
@@ -20,7 +22,7 @@ func (w *piece) carryOut(g *rangeAct) error {
 		return err
 	}
 	next := *g
-	base := agentPrefix(recordTag, g.agent)
+	base := layout.AgentPrefix(layout.RecordTag, g.agent)
 	ok := false
 	if g.done == "" {
 		ok = all.first()
@@ -63,20 +65,20 @@ func (w *piece) carryOut(g *rangeAct) error {
 // is of the key, that has ended it.
 func (w *piece) endHold(v *rangeRows) error {
 	at, row, ok := recordAt(v.in)
-	if !ok || row.hold.kind == 0 {
+	if !ok || row.Hold.Kind == 0 {
 		return v.in.err
 	}
-	prefix := string(v.key[:len(v.key)-numberSize])
+	prefix := string(v.key[:len(v.key)-layout.NumberSize])
 	if pl := w.e.planner; pl == nil || pl.plannedOp(prefix) != nil { // a restore has none, and makes all holds at its end
 		return nil
 	}
 	h, err := dbState{w.e.db}.hold(prefix)
-	if err != nil || h == nil || h.version != at {
+	if err != nil || h == nil || h.Version != at {
 		return err
 	}
 	w.looked(1, 0)
-	_ = w.batch.Delete(appendHoldKey(nil, prefix), nil)
-	for _, key := range h.places(prefix) {
+	_ = w.batch.Delete(layout.AppendHoldKey(nil, prefix), nil)
+	for _, key := range placesOf(h, prefix) {
 		_ = w.batch.Delete(key, nil)
 	}
 	w.e.rows.holds = true
@@ -96,18 +98,18 @@ type sweep struct {
 // reports whether that was all.
 func (w *piece) sweep(s *space, mark *CommitTS, g *rangeAct, each func(n RecordName, at Version) error) (done bool, err error) {
 	lower, upper := g.bounds()
-	return w.sweepRows(s, sweep{mark, g.at, g.agent, lower}, upper, func(row *recordRow) bool { return row.commitTS == g.at }, each)
+	return w.sweepRows(s, sweep{mark, g.at, g.agent, lower}, upper, func(row *layout.RecordRow) bool { return row.CommitTS == g.at }, each)
 }
 
 // sweepInherited is sweep of what a fork inherited, all of which it has: it is as if the act had made the
 // fork's copies.
 func (w *piece) sweepInherited(s *space, mark *CommitTS, f *fork, each func(n RecordName, at Version) error) (done bool, err error) {
-	base := agentPrefix(recordTag, f.agent)
-	return w.sweepRows(s, sweep{mark, f.at, f.agent, append(bytes.Clone(base), firstKey...)}, successor(base), func(row *recordRow) bool { return row.commitTS <= f.upTo }, each)
+	base := layout.AgentPrefix(layout.RecordTag, f.agent)
+	return w.sweepRows(s, sweep{mark, f.at, f.agent, append(bytes.Clone(base), firstKey...)}, layout.Successor(base), func(row *layout.RecordRow) bool { return row.CommitTS <= f.upTo }, each)
 }
 
 // sweepRows calls each with the versions from a key on that an act made.
-func (w *piece) sweepRows(s *space, at sweep, upper []byte, made func(*recordRow) bool, each func(n RecordName, at Version) error) (done bool, err error) {
+func (w *piece) sweepRows(s *space, at sweep, upper []byte, made func(*layout.RecordRow) bool, each func(n RecordName, at Version) error) (done bool, err error) {
 	lower := at.key
 	var from []byte
 	if x := &s.swept; x.mark == at.mark && x.ts == at.ts {
@@ -125,7 +127,7 @@ func (w *piece) sweepRows(s *space, at sweep, upper []byte, made func(*recordRow
 	ok := it.firstAfter(from)
 	for first := true; ok && (first || !w.full()); ok = it.next() { // at least one, or it would stand still
 		first = false
-		n, v, good := splitRecordKey(it.key())
+		n, v, good := layout.SplitRecordKey(it.key())
 		_, row, good2 := recordAt(it)
 		if !good || !good2 {
 			it.corrupt()
@@ -144,8 +146,8 @@ func (w *piece) sweepRows(s *space, at sweep, upper []byte, made func(*recordRow
 }
 
 // manyIn is the act on many keys that an event is; nil: it is none.
-func (r *eventRow) manyIn(a AgentName, ts CommitTS) *rangeAct {
-	if x, ok := r.act(a, ts); ok && x != nil {
+func manyIn(r *layout.EventRow, a AgentName, ts CommitTS) *rangeAct {
+	if x, ok := actOf(r, a, ts); ok && x != nil {
 		return x.many
 	}
 	return nil

@@ -3,6 +3,8 @@ package engine
 import (
 	"bytes"
 	"context"
+
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // A backup has of an act on many keys its commit and, right after it, the rows that it came to. Of one
@@ -13,7 +15,7 @@ import (
 func rangeRow(r Row) (Row, error) {
 	g, ok := parseRangeAct(r.Key, r.body())
 	if !ok {
-		return r, corruptRow(r.Key, "malformed")
+		return r, layout.CorruptRow(r.Key, "malformed")
 	}
 	g.done = ""
 	return rowOf(r.Key, g.append(nil)), nil
@@ -26,7 +28,7 @@ func (w *exportWave) cutAtActs() {
 	for i := range w.commits {
 		c := &w.commits[i]
 		for j := range c.events {
-			g := c.events[j].manyIn(c.row.parts[j].agent, c.ts)
+			g := manyIn(&c.events[j], c.row.Parts[j].Agent, c.ts)
 			if g == nil {
 				continue
 			}
@@ -63,7 +65,7 @@ func (x *Export) nextMany(ctx context.Context) (rows []Row, err error) {
 			if !good {
 				break
 			}
-			if x.copied = bytes.Clone(it.key()); row.commitTS == g.at {
+			if x.copied = bytes.Clone(it.key()); row.CommitTS == g.at {
 				rows = append(rows, rowOf(it.key(), it.body))
 				size += len(it.key()) + len(it.body)
 			}
@@ -97,7 +99,7 @@ func (c *Checker) took(x *act) {
 
 // rangeOf takes the row that says that an act of the commit ts is under way, if it is.
 func (c *Checker) rangeOf(r *rowsOf, ts CommitTS, a AgentName) error {
-	key := agentPrefix(rangeTag, a)
+	key := layout.AgentPrefix(rangeTag, a)
 	if len(r.rows) == 0 || !bytes.Equal(r.rows[0].Key, key) {
 		return nil
 	}
@@ -108,7 +110,7 @@ func (c *Checker) rangeOf(r *rowsOf, ts CommitTS, a AgentName) error {
 	g, ok := parseRangeAct(key, body)
 	act := c.many[a]
 	if !ok || c.manyAt != ts || act == nil || !g.same(act) || g.done != "" {
-		return corruptRow(key, "malformed or not of its commit")
+		return layout.CorruptRow(key, "malformed or not of its commit")
 	}
 	delete(c.many, a)
 	return nil
@@ -116,7 +118,7 @@ func (c *Checker) rangeOf(r *rowsOf, ts CommitTS, a AgentName) error {
 
 // manyOf is the act of the last commit that a row is of; nil: it is of none.
 func (c *Checker) manyOf(r *Row) *rangeAct {
-	n, _, ok := splitRecordKey(r.Key)
+	n, _, ok := layout.SplitRecordKey(r.Key)
 	if !ok || c.manyAt != c.head.ts {
 		return nil
 	}
@@ -128,13 +130,13 @@ func (c *Checker) manyOf(r *Row) *rangeAct {
 }
 
 func (c *Checker) checkMany(r Row, g *rangeAct) error {
-	body, err := openRow(r.Key, r.Value)
+	body, err := layout.OpenRow(r.Key, r.Value)
 	if err != nil {
 		return err
 	}
-	row, ok := parseRecordRow(body)
+	row, ok := layout.ParseRecordRow(body)
 	if !ok || !g.madeLike(&row) {
-		return corruptRow(r.Key, "malformed, or not what its commit came to")
+		return layout.CorruptRow(r.Key, "malformed, or not what its commit came to")
 	}
 	return nil
 }

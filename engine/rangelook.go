@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"errors"
+
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // Whether a delete comes to more keys than a transaction may change is found out by looking at as many
@@ -68,9 +70,9 @@ func (v *evaluation) many(op *askedOp) (bool, error) {
 		return false, err
 	}
 	changed, events := 0, 0
-	_, err := v.pl.state.events(a, l.at, v.pl.shown(), func(_ CommitTS, ev *eventRow) bool {
-		changed += len(ev.ops)
-		if _, act := ev.fields.get(fieldAct); act {
+	_, err := v.pl.state.events(a, l.at, v.pl.shown(), func(_ CommitTS, ev *layout.EventRow) bool {
+		changed += len(ev.Ops)
+		if _, act := ev.Fields.Get(layout.FieldAct); act {
 			changed = spareKeys
 		}
 		events++

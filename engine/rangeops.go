@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -74,7 +75,7 @@ func (at At) fingerprint(b []byte) []byte {
 	case at.CommitTS != nil:
 		b = binary.AppendUvarint(append(b, 'c'), uint64(*at.CommitTS))
 	case at.Time != nil:
-		b = appendTime(append(b, 't'), *at.Time)
+		b = layout.AppendTime(append(b, 't'), *at.Time)
 	}
 	return b
 }
@@ -150,7 +151,7 @@ func (v *evaluation) keysUnder(op *askedOp, all bool, most int) (keys []string, 
 			continue
 		}
 		for j := range v.parts[i].ops {
-			if key := v.parts[i].ops[j].key; strings.HasPrefix(key, op.name.Key) && !hidden(key) {
+			if key := v.parts[i].ops[j].Key; strings.HasPrefix(key, op.name.Key) && !hidden(key) {
 				keys = append(keys, key)
 			}
 		}
@@ -199,7 +200,7 @@ func (r RestoreTo) evaluate(v *evaluation, op *askedOp) error {
 		}
 	}
 	for _, change := range changes {
-		v.set(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: change.key}, change)
+		v.set(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: change.Key}, change)
 	}
 	return nil
 }
@@ -212,12 +213,12 @@ func (v *evaluation) changedSince(op *askedOp, ts CommitTS) (keys []string, tooM
 		return nil, nil, err
 	}
 	looked, acted := 0, false
-	whole, err := v.pl.state.events(a, ts, v.pl.shown(), func(_ CommitTS, ev *eventRow) bool {
-		looked += 1 + len(ev.ops)
-		_, act := ev.fields.get(fieldAct)
+	whole, err := v.pl.state.events(a, ts, v.pl.shown(), func(_ CommitTS, ev *layout.EventRow) bool {
+		looked += 1 + len(ev.Ops)
+		_, act := ev.Fields.Get(layout.FieldAct)
 		acted = acted || act
-		for i := range ev.ops {
-			if key := ev.ops[i].key; key != "" && strings.HasPrefix(key, op.name.Key) && !hidden(key) {
+		for i := range ev.Ops {
+			if key := ev.Ops[i].Key; key != "" && strings.HasPrefix(key, op.name.Key) && !hidden(key) {
 				keys = append(keys, key)
 			}
 		}
@@ -235,7 +236,7 @@ func (v *evaluation) changedSince(op *askedOp, ts CommitTS) (keys []string, tooM
 	for i := range v.parts {
 		if v.parts[i].agent == a {
 			for j := range v.parts[i].ops {
-				if key := v.parts[i].ops[j].key; strings.HasPrefix(key, op.name.Key) && !hidden(key) {
+				if key := v.parts[i].ops[j].Key; strings.HasPrefix(key, op.name.Key) && !hidden(key) {
 					keys = append(keys, key)
 				}
 			}
@@ -252,19 +253,19 @@ func (v *evaluation) restored(name RecordName, ts CommitTS) (*partOp, error) {
 	if err != nil {
 		return nil, err
 	}
-	if own := v.find(name.AgentName(), string(recordPrefix(name))); own != nil {
-		now = seen{exists: !own.tombstone, value: own.value, gone: own.gone}
+	if own := v.find(name.AgentName(), string(layout.RecordPrefix(name))); own != nil {
+		now = seen{exists: !own.Tombstone, value: own.value, gone: own.Gone}
 	}
 	switch {
 	case then.exists && then.gone != 0:
 		return nil, goneSince(name)
 	case !then.exists && now.exists:
 		change := &partOp{}
-		change.key, change.tombstone = name.Key, true
+		change.Key, change.Tombstone = name.Key, true
 		return change, nil
 	case then.exists && (!now.exists || now.gone != 0 || string(now.value) != string(then.value)):
 		change := &partOp{value: then.value}
-		change.key = name.Key
+		change.Key = name.Key
 		return change, nil
 	}
 	return nil, nil

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"time"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -32,7 +33,7 @@ func (v *evaluation) act(op *askedOp, g *rangeAct) error {
 			_, of := SplitHidden(key)
 			if change, err := v.restored(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: of}, g.to); err != nil {
 				return err
-			} else if change == nil || !change.tombstone {
+			} else if change == nil || !change.Tombstone {
 				continue
 			}
 		}
@@ -83,14 +84,14 @@ func (v *evaluation) wakesUnder(op *askedOp) (keys []string, err error) {
 // held visits the keys of an agent's records that have a hold and begin with a prefix, until visit returns
 // false.
 func (s dbState) held(a AgentName, prefix string, visit func(key string) bool) error {
-	lower := append(agentPrefix(holdTag, a), prefix...)
-	it, err := newRowIter(s.r, lower, successor(lower))
+	lower := append(layout.AgentPrefix(layout.HoldTag, a), prefix...)
+	it, err := newRowIter(s.r, lower, layout.Successor(lower))
 	if err != nil {
 		return err
 	}
 	for ok := it.first(); ok; ok = it.next() {
-		names, good := splitHoldKey(it.key())
-		n, good2 := splitPrefix(names)
+		names, good := layout.SplitHoldKey(it.key())
+		n, good2 := layout.SplitPrefix(names)
 		if !good || !good2 {
 			it.corrupt()
 			break
@@ -119,16 +120,16 @@ func (e *Engine) busy(a AgentName) error {
 // does, when the commit is made: nobody else waits for it.
 func (x *results) ofAct(op *askedOp) (keys uint64, err error) {
 	a := op.name.AgentName()
-	body, err := getRow(x.e.db, eventKey(a, x.ts))
+	body, err := getRow(x.e.db, layout.EventKey(a, x.ts))
 	if body == nil || err != nil {
 		return 0, err
 	}
-	ev, ok := parseEventRow(body)
+	ev, ok := layout.ParseEventRow(body)
 	if !ok {
-		return 0, corruptRow(eventKey(a, x.ts), "malformed")
+		return 0, layout.CorruptRow(layout.EventKey(a, x.ts), "malformed")
 	}
-	many := ev.manyIn(a, x.ts)
-	if ev.txnID != x.p.id || many == nil {
+	many := manyIn(&ev, a, x.ts)
+	if ev.TxnID != x.p.id || many == nil {
 		return 0, nil // another commit: this one came to nothing
 	}
 	if many.restores {
@@ -153,16 +154,16 @@ func (g *rangeAct) count(r *store, client context.Context) (keys uint64, err err
 			runtime.Gosched()
 		}
 		key := rows.key()
-		if prefix := key[:max(0, len(key)-numberSize)]; bytes.Equal(prefix, counted) {
+		if prefix := key[:max(0, len(key)-layout.NumberSize)]; bytes.Equal(prefix, counted) {
 			continue
 		}
 		_, row, good := recordAt(rows)
 		if !good {
 			break
 		}
-		if row.commitTS <= g.at {
-			counted = append(counted[:0], key[:len(key)-numberSize]...)
-			if row.commitTS == g.at || !row.tombstone {
+		if row.CommitTS <= g.at {
+			counted = append(counted[:0], key[:len(key)-layout.NumberSize]...)
+			if row.CommitTS == g.at || !row.Tombstone {
 				keys++
 			}
 		}

@@ -1,6 +1,10 @@
 package engine
 
-import "bytes"
+import (
+	"bytes"
+
+	"statehouse.dev/statehouse/engine/layout"
+)
 
 // rangeRows walks the rows of an agent of which an act on many keys is under way: those that are
 // there, and those that the act comes to and that no chore has written yet.
@@ -51,21 +55,21 @@ func (g *rangeAct) over(db *store, lower, upper []byte) (*rowIter, error) {
 	if err != nil {
 		return nil, firstError(err, rows.close())
 	}
-	return &rowIter{view: &rangeRows{of: g.of(db), then: then, base: agentPrefix(recordTag, g.agent), in: rows}}, nil
+	return &rowIter{view: &rangeRows{of: g.of(db), then: then, base: layout.AgentPrefix(layout.RecordTag, g.agent), in: rows}}, nil
 }
 
 // missing reports whether the act gave a new version to the key that in is at if that is its newest row from
 // before, and returns the row's key without the version, and the version.
 func (v *rangeRows) missing() (prefix []byte, version Version, is bool) {
 	key := v.in.key()
-	if len(key) < len(v.base)+1+numberSize || !v.of.covers(string(key[len(v.base):len(key)-1-numberSize])) {
+	if len(key) < len(v.base)+1+layout.NumberSize || !v.of.covers(string(key[len(v.base):len(key)-1-layout.NumberSize])) {
 		return nil, 0, false
 	}
 	at, row, ok := recordAt(v.in)
-	if !ok || row.commitTS >= v.of.at {
+	if !ok || row.CommitTS >= v.of.at {
 		return nil, 0, false
 	}
-	prefix = key[:len(key)-numberSize]
+	prefix = key[:len(key)-layout.NumberSize]
 	if !bytes.Equal(v.known, key) {
 		adds, err := v.of.becomes(v.then, prefix, at, &row)
 		if err != nil {
@@ -74,7 +78,7 @@ func (v *rangeRows) missing() (prefix []byte, version Version, is bool) {
 		}
 		v.known, v.body = append(v.known[:0], key...), v.body[:0]
 		if adds != nil {
-			v.body = adds.append(v.body)
+			v.body = adds.Append(v.body)
 		}
 	}
 	return prefix, at + 1, len(v.body) > 0
@@ -82,11 +86,11 @@ func (v *rangeRows) missing() (prefix []byte, version Version, is bool) {
 
 // newer reports whether in is at a version of the record of a key that is not from after the act.
 func (v *rangeRows) newer(key []byte) bool {
-	if !bytes.HasPrefix(v.in.key(), key[:len(key)-numberSize]) {
+	if !bytes.HasPrefix(v.in.key(), key[:len(key)-layout.NumberSize]) {
 		return false
 	}
 	_, row, ok := recordAt(v.in)
-	return ok && row.commitTS <= v.of.at
+	return ok && row.CommitTS <= v.of.at
 }
 
 // missingKey is the key of the row that is missing before the one that in is at if that is its key's newest
@@ -96,7 +100,7 @@ func (v *rangeRows) missingKey() (key []byte, is bool) {
 	if !is {
 		return nil, false
 	}
-	return appendVersion(bytes.Clone(prefix), version), true
+	return layout.AppendVersion(bytes.Clone(prefix), version), true
 }
 
 // settle ends a move.
@@ -147,7 +151,7 @@ func (v *rangeRows) step(i *rowIter, back bool) bool {
 	}
 	newer := v.newer(v.key)
 	ok := v.in.next()
-	if ok && !(newer && bytes.HasPrefix(v.in.key(), v.key[:len(v.key)-numberSize])) {
+	if ok && !(newer && bytes.HasPrefix(v.in.key(), v.key[:len(v.key)-layout.NumberSize])) {
 		_, _, v.added = v.missing()
 	}
 	return v.settle(i, ok)
@@ -174,7 +178,7 @@ func (v *rangeRows) seek(i *rowIter, key []byte) bool {
 	if ok { // nothing is between key and where in is
 		at, is := v.missingKey()
 		v.added = is && bytes.Compare(key, at) <= 0
-		if v.added && bytes.Compare(key, at[:len(at)-numberSize]) > 0 { // newer versions are before key
+		if v.added && bytes.Compare(key, at[:len(at)-layout.NumberSize]) > 0 { // newer versions are before key
 			v.added = !(v.in.before(key) && v.newer(at))
 			ok = v.in.err == nil && v.in.seek(key)
 		}
@@ -185,7 +189,7 @@ func (v *rangeRows) seek(i *rowIter, key []byte) bool {
 func (v *rangeRows) before(i *rowIter, key []byte) bool {
 	v.in.ctx = i.ctx
 	v.added = false
-	if len(key) > numberSize && bytes.HasPrefix(key, v.base) && v.in.seek(key) { // it may part the versions of a key
+	if len(key) > layout.NumberSize && bytes.HasPrefix(key, v.base) && v.in.seek(key) { // it may part the versions of a key
 		at, is := v.missingKey()
 		if is && bytes.Compare(at, key) < 0 && !(v.in.before(key) && v.newer(at)) {
 			v.added = v.in.err == nil && v.in.seek(key)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -31,7 +32,7 @@ type interval struct {
 
 // interval returns the keys that r contains.
 func (r *readRange) interval() interval {
-	s := interval{from: max(r.prefix, r.first, firstKey), to: string(successor([]byte(r.prefix)))}
+	s := interval{from: max(r.prefix, r.first, firstKey), to: string(layout.Successor([]byte(r.prefix)))}
 	if after := r.last + "\x00"; r.last != "" && (s.to == "" || after < s.to) {
 		s.to = after // names have no U+0000, so no name is between
 	}
@@ -89,27 +90,27 @@ func (l *listed) contains(key string) bool {
 }
 
 // changed returns the first operation on a listed key. An act may have changed any that it is about.
-func (l *listed) changed(ev *eventRow) *eventRowOp {
-	if x, _ := ev.act(l.agent, 0); x != nil {
+func (l *listed) changed(ev *layout.EventRow) *layout.EventRowOp {
+	if x, _ := actOf(ev, l.agent, 0); x != nil {
 		for _, s := range l.intervals {
 			if x.many == nil || x.many.meets(s) {
-				return &eventRowOp{key: s.from}
+				return &layout.EventRowOp{Key: s.from}
 			}
 		}
 	}
-	for i := range ev.ops {
-		if l.contains(ev.ops[i].key) {
-			return &ev.ops[i]
+	for i := range ev.Ops {
+		if l.contains(ev.Ops[i].Key) {
+			return &ev.Ops[i]
 		}
 	}
 	return nil
 }
 
 // plannedChange is changed for a planned commit, which is no event yet.
-func (l *listed) plannedChange(ops []partOp) *eventRowOp {
+func (l *listed) plannedChange(ops []partOp) *layout.EventRowOp {
 	for i := range ops {
-		if l.contains(ops[i].key) {
-			return &ops[i].eventRowOp
+		if l.contains(ops[i].Key) {
+			return &ops[i].EventRowOp
 		}
 	}
 	return nil
@@ -131,10 +132,10 @@ func (p *proposal) checkListed(s stateReader, upTo CommitTS, budget int) error {
 			return errUnchecked
 		}
 		budget--
-		var change *eventRowOp
+		var change *layout.EventRowOp
 		from := l.checked
-		whole, err := s.events(l.agent, l.checked, upTo, func(ts CommitTS, ev *eventRow) bool {
-			budget -= 1 + len(ev.ops)
+		whole, err := s.events(l.agent, l.checked, upTo, func(ts CommitTS, ev *layout.EventRow) bool {
+			budget -= 1 + len(ev.Ops)
 			if change = l.changed(ev); change == nil {
 				l.checked = ts
 			}
@@ -144,7 +145,7 @@ func (p *proposal) checkListed(s stateReader, upTo CommitTS, budget int) error {
 		case err != nil:
 			return err
 		case change != nil:
-			return p.listingChanged(l.agent, change.key, change.version)
+			return p.listingChanged(l.agent, change.Key, change.Version)
 		case from+1 < s.floor(l.agent.Namespace): // asked last: then no event was missing
 			return words.Failf(ErrOutOfRange, "what changed since commit %d, which the transaction read at, is no longer kept of namespace %q: begin again", p.snapshot, l.agent.Namespace).
 				With("namespace", l.agent.Namespace).With("floor_ts", s.floor(l.agent.Namespace).String())

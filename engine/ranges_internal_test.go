@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // TestListedContains: ranges put together contain the keys that one of them contains.
@@ -69,9 +70,9 @@ type countingState struct {
 	looked int
 }
 
-func (c *countingState) events(a AgentName, after, upTo CommitTS, visit func(CommitTS, *eventRow) bool) (bool, error) {
-	return c.stateReader.events(a, after, upTo, func(ts CommitTS, ev *eventRow) bool {
-		c.looked += 1 + len(ev.ops)
+func (c *countingState) events(a AgentName, after, upTo CommitTS, visit func(CommitTS, *layout.EventRow) bool) (bool, error) {
+	return c.stateReader.events(a, after, upTo, func(ts CommitTS, ev *layout.EventRow) bool {
+		c.looked += 1 + len(ev.Ops)
 		return visit(ts, ev)
 	})
 }

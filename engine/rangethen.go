@@ -1,6 +1,10 @@
 package engine
 
-import "bytes"
+import (
+	"bytes"
+
+	"statehouse.dev/statehouse/engine/layout"
+)
 
 // What a restore of very many keys does to one follows from two rows of it: the newest from before the
 // act, and the one that was the newest then. So the rows of a key from then on must be there until the
@@ -9,42 +13,42 @@ import "bytes"
 
 // becomes is the body of the row that an act adds before a key's newest row from before it; nil: it adds none.
 // rows, of a restore, finds the row of then. It aliases that.
-func (g *rangeAct) becomes(rows *rowIter, prefix []byte, at Version, now *recordRow) (*recordRow, error) {
-	deleted := &recordRow{tombstone: true, commitTS: g.at, commitTime: g.time}
+func (g *rangeAct) becomes(rows *rowIter, prefix []byte, at Version, now *layout.RecordRow) (*layout.RecordRow, error) {
+	deleted := &layout.RecordRow{Tombstone: true, CommitTS: g.at, CommitTime: g.time}
 	if !g.restores {
-		if now.tombstone {
+		if now.Tombstone {
 			deleted = nil
 		}
 		return deleted, nil
 	}
-	if now.commitTS <= g.to {
+	if now.CommitTS <= g.to {
 		return nil, nil
 	}
 	then, err := newestThen(rows, prefix, at, g.to)
 	switch {
 	case err != nil:
 		return nil, err
-	case then == nil || then.tombstone:
-		if now.tombstone {
+	case then == nil || then.Tombstone:
+		if now.Tombstone {
 			deleted = nil
 		}
 		return deleted, nil
-	case then.gone != 0:
+	case then.Gone != 0:
 		return nil, nil
-	case !now.tombstone && now.gone == 0 && bytes.Equal(now.value, then.value):
+	case !now.Tombstone && now.Gone == 0 && bytes.Equal(now.Value, then.Value):
 		return nil, nil
 	}
 	// With the salt: it is a copy of a value that the log has a digest of.
-	return &recordRow{commitTS: g.at, commitTime: g.time, salt: then.salt, value: then.value}, nil
+	return &layout.RecordRow{CommitTS: g.at, CommitTime: g.time, Salt: then.Salt, Value: then.Value}, nil
 }
 
 // newestThen is the newest row of a key up to a commit, of which version at is after it; nil: there is none.
-func newestThen(rows *rowIter, prefix []byte, at Version, ts CommitTS) (*recordRow, error) {
-	if ts == 0 || at <= 1 || !rows.seek(appendVersion(bytes.Clone(prefix), at-1)) || !bytes.HasPrefix(rows.key(), prefix) {
+func newestThen(rows *rowIter, prefix []byte, at Version, ts CommitTS) (*layout.RecordRow, error) {
+	if ts == 0 || at <= 1 || !rows.seek(layout.AppendVersion(bytes.Clone(prefix), at-1)) || !bytes.HasPrefix(rows.key(), prefix) {
 		return nil, rows.err
 	}
 	at, row, ok := recordAt(rows)
-	if ok && row.commitTS > ts {
+	if ok && row.CommitTS > ts {
 		if ok = rows.olderThan(prefix, at, ts) && bytes.HasPrefix(rows.key(), prefix); ok {
 			_, row, ok = recordAt(rows)
 		}
@@ -61,13 +65,13 @@ func (s *stepState) nowAndThen(name RecordName, ts CommitTS) (now, then seen, er
 	if err != nil {
 		return now, then, err
 	}
-	prefix := recordPrefix(name)
+	prefix := layout.RecordPrefix(name)
 	if rows.seek(prefix) && bytes.HasPrefix(rows.key(), prefix) {
 		if at, row, ok := recordAt(rows); ok {
 			now = seenIn(&row)
 			switch {
 			case !s.r.forks.begun(name.AgentName(), ts): // it inherited since what is older than ts
-			case row.commitTS <= ts:
+			case row.CommitTS <= ts:
 				then = now
 			case rows.olderThan(prefix, at, ts) && bytes.HasPrefix(rows.key(), prefix):
 				if _, row, ok = recordAt(rows); ok {
@@ -83,8 +87,8 @@ func (s *stepState) nowAndThen(name RecordName, ts CommitTS) (now, then seen, er
 }
 
 // seenIn is what a row says of a record; its value is a copy.
-func seenIn(row *recordRow) seen {
-	return seen{exists: !row.tombstone, value: bytes.Clone(row.value), gone: row.gone}
+func seenIn(row *layout.RecordRow) seen {
+	return seen{exists: !row.Tombstone, value: bytes.Clone(row.Value), gone: row.Gone}
 }
 
 // rowsOf are the rows of an agent's records, until the step ends or those of another agent are asked for.
@@ -97,8 +101,8 @@ func (s *stepState) rowsOf(a AgentName) (rows *rowIter, err error) {
 		s.then = nil
 	}
 	if err == nil {
-		base := agentPrefix(recordTag, a)
-		s.then, err = s.r.recordRows(a, base, successor(base))
+		base := layout.AgentPrefix(layout.RecordTag, a)
+		s.then, err = s.r.recordRows(a, base, layout.Successor(base))
 		s.thenOf = a
 	}
 	return s.then, err
@@ -115,7 +119,7 @@ func (i *rowIter) olderThan(prefix []byte, high Version, ts CommitTS) (ok bool) 
 		if !good {
 			return false
 		}
-		if high = at; row.commitTS <= ts {
+		if high = at; row.CommitTS <= ts {
 			return true
 		}
 	}
@@ -123,7 +127,7 @@ func (i *rowIter) olderThan(prefix []byte, high Version, ts CommitTS) (ok bool) 
 	low := Version(0) // the newest one that is not too new is in [low, high)
 	for low+1 < high {
 		mid := low + (high-low)/2
-		if ok = i.seek(appendVersion(prefix, mid)); !ok || !bytes.HasPrefix(i.key(), prefix) {
+		if ok = i.seek(layout.AppendVersion(prefix, mid)); !ok || !bytes.HasPrefix(i.key(), prefix) {
 			if i.err != nil {
 				return false
 			}
@@ -134,13 +138,13 @@ func (i *rowIter) olderThan(prefix []byte, high Version, ts CommitTS) (ok bool) 
 		switch {
 		case !good:
 			return false
-		case row.commitTS > ts:
+		case row.CommitTS > ts:
 			high = min(mid, at)
 		default:
 			low = mid
 		}
 	}
-	return i.seek(appendVersion(prefix, low))
+	return i.seek(layout.AppendVersion(prefix, low))
 }
 
 // of is the act as rows are derived by it: of an agent that was forked later nothing was there then.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -77,7 +78,7 @@ func (e *Engine) lastBefore(t time.Time, published CommitTS) (CommitTS, error) {
 		if err != nil {
 			return 0, err
 		}
-		if row.commitTime.After(t) {
+		if row.CommitTime.After(t) {
 			high = mid - 1
 		} else {
 			low = mid
@@ -95,7 +96,7 @@ func (e *Engine) timeOf(ts CommitTS) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	row, err := readLogRow(e.db, ts)
-	return row.commitTime, e.noted(err)
+	return row.CommitTime, e.noted(err)
 }
 
 // Get reads a record. A missing one is no error: Exists is false. For a deleted one,
@@ -104,7 +105,7 @@ func (s Snapshot) Get(name RecordName) (Record, error) {
 	if err := name.Normalize(); err != nil {
 		return Record{}, err
 	}
-	rec, err := s.get(name, recordPrefix(name))
+	rec, err := s.get(name, layout.RecordPrefix(name))
 	return rec, s.e.inRange(name.Namespace, s.ts, err)
 }
 
@@ -149,7 +150,7 @@ func (s Snapshot) getDerived(f *fork, name RecordName, prefix, called []byte) (R
 		rec := have.record(name)
 		return rec, s.e.expiry(&rec)
 	}
-	rows, err := s.e.db.recordRows(name.AgentName(), prefix, successor(prefix))
+	rows, err := s.e.db.recordRows(name.AgentName(), prefix, layout.Successor(prefix))
 	if err != nil {
 		return Record{}, err
 	}
@@ -178,7 +179,7 @@ func (s Snapshot) visible(rows *rowIter, name RecordName, rec *Record, prefix []
 		if !ok {
 			return false
 		}
-		if row.commitTS <= s.ts {
+		if row.CommitTS <= s.ts {
 			rec.fill(name, v, &row)
 			return true
 		}
@@ -197,16 +198,16 @@ func (s Snapshot) visible(rows *rowIter, name RecordName, rec *Record, prefix []
 // are dense and their commit_ts rise.
 func (s Snapshot) search(rows *rowIter, name RecordName, rec *Record, prefix []byte, high Version) bool {
 	low := Version(0)
-	key := make([]byte, 0, len(prefix)+numberSize)
+	key := make([]byte, 0, len(prefix)+layout.NumberSize)
 	found := false
 	for low < high {
 		mid := low + (high-low+1)/2
-		key = appendVersion(append(key[:0], prefix...), mid)
+		key = layout.AppendVersion(append(key[:0], prefix...), mid)
 		there := rows.seek(key) && bytes.HasPrefix(rows.key(), prefix)
 		if rows.err != nil {
 			return false
 		}
-		v, row, ok := Version(0), recordRow{}, true
+		v, row, ok := Version(0), layout.RecordRow{}, true
 		if there {
 			v, row, ok = recordAt(rows)
 		}
@@ -216,9 +217,9 @@ func (s Snapshot) search(rows *rowIter, name RecordName, rec *Record, prefix []b
 		case v != mid && s.e.floor(name.Namespace) > 0: // dropped, and a newer one is in its place
 			low, found = mid, false
 		case v != mid:
-			rows.err = corruptRow(key, "missing")
+			rows.err = layout.CorruptRow(key, "missing")
 			return false
-		case row.commitTS > s.ts:
+		case row.CommitTS > s.ts:
 			high = mid - 1
 		default:
 			low, found = mid, true
@@ -226,30 +227,30 @@ func (s Snapshot) search(rows *rowIter, name RecordName, rec *Record, prefix []b
 		}
 	}
 	if !found && low > 0 {
-		rows.err = corruptRow(appendVersion(key[:len(prefix)], low), "missing")
+		rows.err = layout.CorruptRow(layout.AppendVersion(key[:len(prefix)], low), "missing")
 	}
 	return found
 }
 
 // recordAt parses the record row that rows is at.
-func recordAt(rows *rowIter) (Version, recordRow, bool) {
+func recordAt(rows *rowIter) (Version, layout.RecordRow, bool) {
 	key := rows.key()
-	row, ok := parseRecordRow(rows.body)
-	if !ok || len(key) < numberSize {
+	row, ok := layout.ParseRecordRow(rows.body)
+	if !ok || len(key) < layout.NumberSize {
 		return 0, row, rows.corrupt()
 	}
-	return Version(^binary.BigEndian.Uint64(key[len(key)-numberSize:])), row, true
+	return Version(^binary.BigEndian.Uint64(key[len(key)-layout.NumberSize:])), row, true
 }
 
 // fill copies a row into r.
-func (r *Record) fill(name RecordName, v Version, row *recordRow) {
-	r.Name, r.Version, r.CommitTS, r.CommitTime = name, v, row.commitTS, row.commitTime
-	r.Exists = !row.tombstone
-	r.hold, r.ExpiresAt = row.hold, time.Time{}
-	r.Erased, r.Pruned = row.gone == goneErased, row.gone == gonePruned
+func (r *Record) fill(name RecordName, v Version, row *layout.RecordRow) {
+	r.Name, r.Version, r.CommitTS, r.CommitTime = name, v, row.CommitTS, row.CommitTime
+	r.Exists = !row.Tombstone
+	r.hold, r.ExpiresAt = row.Hold, time.Time{}
+	r.Erased, r.Pruned = row.Gone == layout.GoneErased, row.Gone == layout.GonePruned
 	r.Value = nil
-	if r.Exists && row.gone == 0 {
-		r.Value = append(make([]byte, 0, len(row.value)), row.value...)
+	if r.Exists && row.Gone == 0 {
+		r.Value = append(make([]byte, 0, len(row.Value)), row.Value...)
 	}
 }
 
@@ -266,16 +267,16 @@ func (e *Engine) GetVersion(name RecordName, v Version) (Record, error) {
 	if err != nil {
 		return Record{}, e.noted(err)
 	}
-	row, ok := parseRecordRow(body)
+	row, ok := layout.ParseRecordRow(body)
 	if body != nil && !ok {
-		return Record{}, e.noted(corruptRow(recordPrefix(name), "malformed"))
+		return Record{}, e.noted(layout.CorruptRow(layout.RecordPrefix(name), "malformed"))
 	}
-	if body == nil || row.commitTS < e.floor(name.Namespace) {
+	if body == nil || row.CommitTS < e.floor(name.Namespace) {
 		if err := e.versionInRange(name, v); err != nil {
 			return Record{}, err
 		}
 	}
-	if body == nil || v == 0 || row.commitTS > e.Published() {
+	if body == nil || v == 0 || row.CommitTS > e.Published() {
 		return Record{}, words.Failf(ErrVersionNotFound, "key %q of agent %q has no version %d", name.Key, name.Agent, v).
 			With("key", name.Key).With("version", v.String())
 	}
@@ -313,7 +314,7 @@ func (s Snapshot) History(name RecordName, after Version, oldestFirst bool, p Pa
 }
 
 func (s Snapshot) history(name RecordName, after, oldest Version, oldestFirst bool, p Page) (entries []HistoryEntry, more bool, err error) {
-	prefix := recordPrefix(name)
+	prefix := layout.RecordPrefix(name)
 	newest, err := s.get(name, prefix)
 	if err != nil {
 		return nil, false, err
@@ -340,15 +341,15 @@ func (s Snapshot) history(name RecordName, after, oldest Version, oldestFirst bo
 		if p.full(i, size, rec.size()) { // provenance counts, too
 			return entries[:i], true, nil
 		}
-		by := provenance{principal: rec.Principal, traceID: rec.TraceID, metadata: rec.Metadata}
-		size += rec.size() + by.size()
+		by := layout.Provenance{Principal: rec.Principal, TraceID: rec.TraceID, Metadata: rec.Metadata}
+		size += rec.size() + by.Size()
 	}
 	return entries, more, nil
 }
 
 // versions reads a record's versions from one on, as many as a page has room for.
 func (s Snapshot) versions(name RecordName, prefix []byte, from Version, all [2]Version, oldestFirst bool, p Page) (entries []HistoryEntry, more bool, err error) {
-	rows, err := s.e.db.recordRows(name.AgentName(), prefix, successor(prefix))
+	rows, err := s.e.db.recordRows(name.AgentName(), prefix, layout.Successor(prefix))
 	if err != nil {
 		return nil, false, err
 	}
@@ -358,23 +359,23 @@ func (s Snapshot) versions(name RecordName, prefix []byte, from Version, all [2]
 		move, step = rows.previous, 1
 	}
 	size := 0
-	ok := rows.seek(appendVersion(prefix[:len(prefix):len(prefix)], from))
+	ok := rows.seek(layout.AppendVersion(prefix[:len(prefix):len(prefix)], from))
 	for v := from; v >= all[0] && v <= all[1]; v += step {
 		if rows.err == nil {
 			rows.err = endOf(s.ctx)
 		}
-		at, row, good := Version(0), recordRow{}, false
+		at, row, good := Version(0), layout.RecordRow{}, false
 		if ok {
 			at, row, good = recordAt(rows)
 		}
 		if rows.err == nil && (!good || at != v) { // versions are dense
-			rows.err = corruptRow(appendVersion(prefix[:len(prefix):len(prefix)], v), "missing")
+			rows.err = layout.CorruptRow(layout.AppendVersion(prefix[:len(prefix):len(prefix)], v), "missing")
 		}
 		if rows.err != nil {
 			break
 		}
 		e := HistoryEntry{}
-		n := len(name.Key) + len(row.value) + rowOverhead
+		n := len(name.Key) + len(row.Value) + rowOverhead
 		if more = p.full(len(entries), size, n); more {
 			break
 		}
@@ -394,7 +395,7 @@ func (e *Engine) provenance(a AgentName, entries []HistoryEntry) error {
 	for i := range entries {
 		entry := &entries[i]
 		if entry.CommitTS >= floor {
-			keys.add(appendEventKey(keys.buf, e.db.forks.owner(a, entry.CommitTS), entry.CommitTS))
+			keys.add(layout.AppendEventKey(keys.buf, e.db.forks.owner(a, entry.CommitTS), entry.CommitTS))
 			of = append(of, entry)
 			continue
 		}
@@ -402,12 +403,12 @@ func (e *Engine) provenance(a AgentName, entries []HistoryEntry) error {
 		if err != nil {
 			return err
 		}
-		entry.TxnID = row.txnID
+		entry.TxnID = row.TxnID
 	}
 	return keys.read(e.db, func(i int, body []byte) bool {
-		ev, ok := parseEventRow(body)
-		of[i].TxnID, of[i].Metadata = ev.txnID, ev.by.metadata
-		of[i].Principal, of[i].TraceID, of[i].Cause = ev.by.principal, ev.by.traceID, ev.own.cause
+		ev, ok := layout.ParseEventRow(body)
+		of[i].TxnID, of[i].Metadata = ev.TxnID, ev.By.Metadata
+		of[i].Principal, of[i].TraceID, of[i].Cause = ev.By.Principal, ev.By.TraceID, ev.Own.Cause
 		return ok
 	})
 }

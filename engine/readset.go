@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"strings"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -45,7 +46,7 @@ func (e *Engine) checkReads(r *ReadSet) error {
 func (p *proposal) read(r *ReadSet) {
 	p.snapshot = r.Snapshot
 	for _, k := range r.Keys {
-		p.reads = append(p.reads, readMark{string(recordPrefix(k.Name)), k.Seen})
+		p.reads = append(p.reads, readMark{string(layout.RecordPrefix(k.Name)), k.Seen})
 	}
 	p.reads = inOrder(p.reads, func(a, b readMark) int {
 		return cmp.Or(strings.Compare(a.prefix, b.prefix), cmp.Compare(a.seen, b.seen))
@@ -67,13 +68,13 @@ func (p *proposal) appendReads(b []byte) []byte {
 	}
 	b = binary.AppendUvarint(append(b, 's'), uint64(p.snapshot))
 	for _, r := range p.reads {
-		b = binary.AppendUvarint(appendString(append(b, 'r'), r.prefix), uint64(r.seen))
+		b = binary.AppendUvarint(layout.AppendString(append(b, 'r'), r.prefix), uint64(r.seen))
 	}
 	for i := range p.ranges {
 		r := &p.ranges[i]
-		b = append(b, agentPrefix('l', r.agent)...)
+		b = append(b, layout.AgentPrefix('l', r.agent)...)
 		for _, bound := range []string{r.prefix, r.first, r.last} {
-			b = appendString(b, bound)
+			b = layout.AppendString(b, bound)
 		}
 	}
 	return b

@@ -3,6 +3,8 @@ package engine
 import (
 	"strings"
 	"time"
+
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // What is ready is found by how long it has been: of an agent, and of a namespace. Two rows of a
@@ -18,24 +20,24 @@ const (
 )
 
 // places are the keys of the rows that a hold is found by.
-func (h *hold) places(prefix string) [][]byte {
-	if h.kind != causeReady {
-		return [][]byte{appendTimerKey(nil, h.deadline, prefix)}
+func placesOf(h *layout.Hold, prefix string) [][]byte {
+	if h.Kind != layout.CauseReady {
+		return [][]byte{layout.AppendTimerKey(nil, h.Deadline, prefix)}
 	}
-	n, ok := splitPrefix(prefix)
+	n, ok := layout.SplitPrefix(prefix)
 	assertf(ok, "%q is no prefix of a record", prefix)
-	ofAgent := appendTime(appendReady(nil, n.Namespace, n.Agent), h.deadline)
-	ofNamespace := appendTime(appendReady(nil, n.Namespace, ""), h.deadline)
-	return [][]byte{append(ofAgent, n.Key...), append(appendNames(ofNamespace, agentTag, n.Agent), n.Key...)}
+	ofAgent := layout.AppendTime(appendReady(nil, n.Namespace, n.Agent), h.Deadline)
+	ofNamespace := layout.AppendTime(appendReady(nil, n.Namespace, ""), h.Deadline)
+	return [][]byte{append(ofAgent, n.Key...), append(layout.AppendNames(ofNamespace, layout.AgentTag, n.Agent), n.Key...)}
 }
 
 // appendReady appends what the keys of what is ready begin with: of an agent, or without one of a
 // namespace.
 func appendReady(dst []byte, namespace, agent string) []byte {
 	if dst = append(dst, readyTag); agent != "" {
-		return appendNames(dst, readyOfAgent, namespace, agent)
+		return layout.AppendNames(dst, readyOfAgent, namespace, agent)
 	}
-	return appendNames(dst, readyOfNamespace, namespace)
+	return layout.AppendNames(dst, readyOfNamespace, namespace)
 }
 
 func splitReady(key []byte) (n RecordName, at time.Time, ok bool) {
@@ -44,17 +46,17 @@ func splitReady(key []byte) (n RecordName, at time.Time, ok bool) {
 	}
 	var rest []byte
 	if key[1] == readyOfAgent {
-		rest, ok = splitNames(key[1:], readyOfAgent, &n.Namespace, &n.Agent)
+		rest, ok = layout.SplitNames(key[1:], readyOfAgent, &n.Namespace, &n.Agent)
 	} else {
-		rest, ok = splitNames(key[1:], readyOfNamespace, &n.Namespace)
+		rest, ok = layout.SplitNames(key[1:], readyOfNamespace, &n.Namespace)
 	}
-	if !ok || len(rest) < numberSize {
+	if !ok || len(rest) < layout.NumberSize {
 		return n, at, false
 	}
-	d := decoder{rest: rest[:numberSize]}
-	at, rest = d.time(), rest[numberSize:]
+	d := layout.Decoder{Rest: rest[:layout.NumberSize]}
+	at, rest = d.Time(), rest[layout.NumberSize:]
 	if key[1] == readyOfNamespace {
-		if rest, ok = splitNames(rest, agentTag, &n.Agent); !ok {
+		if rest, ok = layout.SplitNames(rest, layout.AgentTag, &n.Agent); !ok {
 			return n, at, false
 		}
 	}
@@ -66,7 +68,7 @@ func splitReady(key []byte) (n RecordName, at time.Time, ok bool) {
 // until visit returns false.
 func (s dbState) ready(namespace, agent string, visit func(RecordName) bool) error {
 	prefix := appendReady(nil, namespace, agent)
-	it, err := newRowIter(s.r, prefix, successor(prefix))
+	it, err := newRowIter(s.r, prefix, layout.Successor(prefix))
 	if err != nil {
 		return err
 	}
@@ -98,7 +100,7 @@ func (pl *planner) ready(within RecordName, visit func(RecordName) (bool, error)
 		return more && err == nil && looked <= most
 	}
 	failed := pl.state.ready(within.Namespace, within.Agent, func(n RecordName) bool {
-		if pl.plannedOp(string(recordPrefix(n))) != nil {
+		if pl.plannedOp(string(layout.RecordPrefix(n))) != nil {
 			return true // the step has changed it
 		}
 		return look(n)
@@ -114,8 +116,8 @@ func (pl *planner) ready(within RecordName, visit func(RecordName) (bool, error)
 			}
 			for j := 0; more && err == nil && looked <= most && j < len(part.ops); j++ {
 				op := &part.ops[j]
-				if op.held.kind == causeReady && pl.plannedOp(op.prefix) == op {
-					look(RecordName{Namespace: part.agent.Namespace, Agent: part.agent.Agent, Key: op.key})
+				if op.Held.Kind == layout.CauseReady && pl.plannedOp(op.prefix) == op {
+					look(RecordName{Namespace: part.agent.Namespace, Agent: part.agent.Agent, Key: op.Key})
 				}
 			}
 		}

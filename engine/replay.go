@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -239,25 +240,25 @@ func (r *replayer) looked() bool { return r.rows >= r.e.opts.Tuning.ChunkRows }
 // readAgent walks one agent's events: one scan.
 func (r *replayer) readAgent(last CommitTS) error {
 	a := AgentName{Namespace: r.f.Namespace, Agent: r.f.Agent}
-	upper := successor(agentPrefix(eventTag, a))
+	upper := layout.Successor(layout.AgentPrefix(layout.EventTag, a))
 	if last < math.MaxUint64 {
-		upper = eventKey(a, last+1)
+		upper = layout.EventKey(a, last+1)
 	}
-	it, err := newRowIter(r.e.db, eventKey(a, r.cursor+1), upper)
+	it, err := newRowIter(r.e.db, layout.EventKey(a, r.cursor+1), upper)
 	if err != nil {
 		return err
 	}
 	ok := it.first()
 	for ; ok && !r.done(); ok = it.next() {
-		_, ts, good := splitEventKey(it.key())
-		row, good2 := parseEventRow(it.body)
+		_, ts, good := layout.SplitEventKey(it.key())
+		row, good2 := layout.ParseEventRow(it.body)
 		if !good || !good2 {
 			it.corrupt()
 			break
 		}
 		r.rows++
 		before := *r
-		all := r.addCommit(ts, []AgentName{a}, []eventRow{row})
+		all := r.addCommit(ts, []AgentName{a}, []layout.EventRow{row})
 		if it.err = r.err; it.err != nil || r.tooMuch(&before) || !all {
 			break
 		}
@@ -272,7 +273,7 @@ func (r *replayer) readAgent(last CommitTS) error {
 // readLog walks the log and reads the events of the namespace, or all, in waves: those of
 // the commits that should fill the chunk are read together, in the order of their keys.
 func (r *replayer) readLog(last CommitTS) error {
-	it, err := newRowIter(r.e.db, logKey(r.cursor+1), successor(logKey(last)))
+	it, err := newRowIter(r.e.db, layout.LogKey(r.cursor+1), layout.Successor(layout.LogKey(last)))
 	if err != nil {
 		return err
 	}
@@ -322,17 +323,17 @@ func (r *replayer) waveSize() int {
 func (r *replayer) gather(it *rowIter, w *wave) (more bool, err error) {
 	size := r.waveSize()
 	for more = true; more && len(w.agents) < size && !r.looked(); more = it.next() {
-		ts, good := splitLogKey(it.key())
-		row, good2 := parseLogRow(it.body)
+		ts, good := layout.SplitLogKey(it.key())
+		row, good2 := layout.ParseLogRow(it.body)
 		if !good || !good2 {
 			it.corrupt()
 			return false, it.err
 		}
 		before := len(w.agents)
-		for i := range row.parts {
-			if a := row.parts[i].agent; a.Namespace == r.f.Namespace || r.f.Whole && a.Namespace != "" && ts >= r.e.floor(a.Namespace) {
+		for i := range row.Parts {
+			if a := row.Parts[i].Agent; a.Namespace == r.f.Namespace || r.f.Whole && a.Namespace != "" && ts >= r.e.floor(a.Namespace) {
 				w.agents = append(w.agents, a)
-				w.keys.add(appendEventKey(w.keys.buf, a, ts))
+				w.keys.add(layout.AppendEventKey(w.keys.buf, a, ts))
 			}
 		}
 		w.commits = append(w.commits, waveCommit{ts, len(w.agents) - before})
@@ -344,9 +345,9 @@ func (r *replayer) gather(it *rowIter, w *wave) (more bool, err error) {
 // addWave reads the wave's events and adds them, as many as the chunk has room for. all
 // reports whether it had room for all.
 func (r *replayer) addWave(w *wave) (all bool, err error) {
-	rows := make([]eventRow, len(w.agents))
+	rows := make([]layout.EventRow, len(w.agents))
 	err = w.keys.read(r.e.db, func(i int, body []byte) (ok bool) {
-		rows[i], ok = parseEventRow(body)
+		rows[i], ok = layout.ParseEventRow(body)
 		return ok
 	})
 	if err != nil {
@@ -379,17 +380,17 @@ func (r *replayer) tooMuch(before *replayer) bool {
 }
 
 // add appends an agent's part of a commit.
-func (r *replayer) add(ts CommitTS, a AgentName, row *eventRow) {
-	ops := make([]EventOp, 0, len(row.ops))
-	for i := range row.ops {
-		if op := &row.ops[i]; r.f.shows(op.key) {
+func (r *replayer) add(ts CommitTS, a AgentName, row *layout.EventRow) {
+	ops := make([]EventOp, 0, len(row.Ops))
+	for i := range row.Ops {
+		if op := &row.Ops[i]; r.f.shows(op.Key) {
 			ops = append(ops, EventOp{
-				Name: RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: op.key}, Version: op.version, Tombstone: op.tombstone,
-				Erased: op.gone == goneErased, Pruned: op.gone == gonePruned,
+				Name: RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: op.Key}, Version: op.Version, Tombstone: op.Tombstone,
+				Erased: op.Gone == layout.GoneErased, Pruned: op.Gone == layout.GonePruned,
 			})
-			r.bytes += len(op.key) + opBytes
-			size := op.size
-			if op.gone != 0 {
+			r.bytes += len(op.Key) + opBytes
+			size := op.Size
+			if op.Gone != 0 {
 				size = 0
 			}
 			r.sizes = append(r.sizes, size)
@@ -405,17 +406,17 @@ func (r *replayer) add(ts CommitTS, a AgentName, row *eventRow) {
 }
 
 // addOps appends operations of a commit, to the commit's event if it is there already.
-func (r *replayer) addOps(ts CommitTS, row *eventRow, ops []EventOp) {
+func (r *replayer) addOps(ts CommitTS, row *layout.EventRow, ops []EventOp) {
 	if n := len(r.events); n > 0 && r.events[n-1].CommitTS == ts {
 		ev := &r.events[n-1]
 		ev.Ops = append(ev.Ops, ops...)
-		if row.by.state == provenanceThere { // all parts say the same, unless it was erased from one
-			ev.Metadata, ev.Principal, ev.TraceID = row.by.metadata, row.by.principal, row.by.traceID
+		if row.By.State == layout.ProvenanceThere { // all parts say the same, unless it was erased from one
+			ev.Metadata, ev.Principal, ev.TraceID = row.By.Metadata, row.By.Principal, row.By.TraceID
 		}
 		return
 	}
-	r.bytes += eventBytes + len(row.txnID) + row.by.size()
-	r.events = append(r.events, Event{CommitTS: ts, CommitTime: row.commitTime, TxnID: row.txnID, Metadata: row.by.metadata, Principal: row.by.principal, TraceID: row.by.traceID, Cause: row.own.cause, Ops: ops})
+	r.bytes += eventBytes + len(row.TxnID) + row.By.Size()
+	r.events = append(r.events, Event{CommitTS: ts, CommitTime: row.CommitTime, TxnID: row.TxnID, Metadata: row.By.Metadata, Principal: row.By.Principal, TraceID: row.By.TraceID, Cause: row.Own.Cause, Ops: ops})
 }
 
 // fillValues fetches the values of a chunk: those that are in memory, by name, from there.
@@ -431,8 +432,8 @@ func (r *replayer) fillValues() error {
 				continue
 			}
 			n := len(keys.buf)
-			key := appendRecordKey(keys.buf, op.Name, op.Version)
-			if value, found := r.e.hot.value(key[n:len(key)-numberSize], op.Version); found {
+			key := layout.AppendRecordKey(keys.buf, op.Name, op.Version)
+			if value, found := r.e.hot.value(key[n:len(key)-layout.NumberSize], op.Version); found {
 				op.Value, keys.buf = value, key[:n]
 				continue
 			}
@@ -443,16 +444,16 @@ func (r *replayer) fillValues() error {
 	}
 	values := make([]byte, 0, left) // what comes and goes together is allocated at once
 	return keys.read(r.e.db, func(i int, body []byte) bool {
-		row, ok := parseRecordRow(body)
-		if !ok || row.commitTS != of[i] || row.tombstone {
+		row, ok := layout.ParseRecordRow(body)
+		if !ok || row.CommitTS != of[i] || row.Tombstone {
 			return false
 		}
-		if row.gone != 0 {
-			ops[i].Erased, ops[i].Pruned = row.gone == goneErased, row.gone == gonePruned
+		if row.Gone != 0 {
+			ops[i].Erased, ops[i].Pruned = row.Gone == layout.GoneErased, row.Gone == layout.GonePruned
 			return true
 		}
 		from := len(values)
-		values = append(values, row.value...)
+		values = append(values, row.Value...)
 		ops[i].Value = values[from:len(values):len(values)]
 		return true
 	})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -27,7 +28,7 @@ type Restore struct {
 	by      time.Time // and its latest time; zero: any
 	stopped bool      // it was reached
 	from    Stretch
-	lineage lineage
+	lineage layout.Lineage
 
 	// first is what was gone of the first stretch; nil: there was no other one yet.
 	first  *went
@@ -62,7 +63,7 @@ func BeginRestore(env Env, o RestoreOptions) (*Restore, error) {
 	if err := knowFeatures(o.First.Features); err != nil {
 		return nil, err
 	}
-	l, ok := lineageOf(o.First.Epochs)
+	l, ok := layout.LineageOf(o.First.Epochs)
 	if !ok {
 		return nil, words.Failf(ErrDataLoss, "the backup does not say which epochs its store had")
 	}
@@ -169,7 +170,7 @@ func (r *Restore) Commits(rows []Row) error {
 			}
 		}
 		for _, row := range rows[:n] {
-			if row.Key[0] == outcomeTag && ts <= r.floor && madeBy(outcomeID(row.Key), at.Add(clockSlack)) {
+			if row.Key[0] == layout.OutcomeTag && ts <= r.floor && madeBy(outcomeID(row.Key), at.Add(clockSlack)) {
 				continue // as the store that was backed up had dropped it, or would have
 			}
 			_ = r.batch.Set(row.Key, row.Value, nil)
@@ -209,8 +210,8 @@ func (r *Restore) AddSystem(changes ...SystemChange) error {
 }
 
 func outcomeID(key []byte) TxnID {
-	d := decoder{rest: key[1:]}
-	return d.txnID()
+	d := layout.Decoder{Rest: key[1:]}
+	return d.TxnID()
 }
 
 func (r *Restore) apply() error {
@@ -250,18 +251,18 @@ func (r *Restore) Finish() (epoch string, at time.Time, err error) {
 	if err := r.apply(); err != nil {
 		return "", at, err
 	}
-	next := newEpoch(e.env.Rand, head.ts)
-	if err := e.beginStore(r.from.StoreID, head, r.lineage.restored(head.ts, next), r.from.AfterHash); err != nil {
+	next := layout.NewEpoch(e.env.Rand, head.ts)
+	if err := e.beginStore(r.from.StoreID, head, r.lineage.Restored(head.ts, next), r.from.AfterHash); err != nil {
 		return "", at, err
 	}
 	fs := e.env.FS
 	if err := fs.Remove(fs.PathJoin(e.opts.Dir, restoringName)); err != nil {
 		return "", at, words.Failf(ErrStorage, "the store is whole, but its file %s cannot be removed: %v", restoringName, err)
 	}
-	return next.name.String(), at, storageOrNil(syncDir(fs, e.opts.Dir))
+	return next.Name.String(), at, storageOrNil(syncDir(fs, e.opts.Dir))
 }
 
-func (r *Restore) set(key, body []byte) { _ = r.batch.Set(key, sealRow(key, body), nil) }
+func (r *Restore) set(key, body []byte) { _ = r.batch.Set(key, layout.SealRow(key, body), nil) }
 
 // Close ends the restore, finished or not.
 func (r *Restore) Close() error {

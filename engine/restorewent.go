@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"slices"
+
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // The segments of a backup were written at different times, and the earlier ones hold what went
@@ -55,7 +57,7 @@ func (r *Restore) piece(do func(*piece) error) (more bool, err error) {
 		return false, err
 	}
 	for _, ev := range w.events {
-		w.rows.set(w.batch, eventKey(ev.agent, ev.ts), ev.row.append(w.rows.body[:0]))
+		w.rows.set(w.batch, layout.EventKey(ev.agent, ev.ts), ev.row.Append(w.rows.body[:0]))
 	}
 	for _, f := range w.settled {
 		f()

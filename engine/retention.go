@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -75,10 +76,10 @@ func (r *Retention) append(dst []byte) []byte {
 }
 
 func parseRetention(namespace string, body []byte) (Retention, error) {
-	d := decoder{rest: body}
-	r := Retention{Namespace: namespace, MaxAge: time.Duration(d.uvarint()), MaxVersions: d.uvarint()}
-	if !d.end() {
-		return r, corruptRow(systemKey(retentionKind, namespace), "malformed")
+	d := layout.Decoder{Rest: body}
+	r := Retention{Namespace: namespace, MaxAge: time.Duration(d.Uvarint()), MaxVersions: d.Uvarint()}
+	if !d.End() {
+		return r, layout.CorruptRow(systemKey(retentionKind, namespace), "malformed")
 	}
 	return r, nil
 }
@@ -112,9 +113,9 @@ func (p *past) append(dst []byte) []byte {
 }
 
 func parsePast(body []byte) (p past, ok bool) {
-	d := decoder{rest: body}
-	p = past{floor: CommitTS(d.uvarint()), dropped: CommitTS(d.uvarint()), pruned: CommitTS(d.uvarint()), keeping: d.uvarint()}
-	return p, d.end() && p.dropped <= p.floor
+	d := layout.Decoder{Rest: body}
+	p = past{floor: CommitTS(d.Uvarint()), dropped: CommitTS(d.Uvarint()), pruned: CommitTS(d.Uvarint()), keeping: d.Uvarint()}
+	return p, d.End() && p.dropped <= p.floor
 }
 
 // readPasts reads how far retention has come, by namespace.
@@ -127,7 +128,7 @@ func readPasts(r SystemReader) (map[string]past, error) {
 	for i := range rows {
 		p, ok := parsePast(rows[i].Body)
 		if !ok {
-			return nil, corruptRow(systemKey(pastKind, rows[i].Name), "malformed")
+			return nil, layout.CorruptRow(systemKey(pastKind, rows[i].Name), "malformed")
 		}
 		pasts[rows[i].Name] = p
 	}
@@ -197,7 +198,7 @@ func (w *piece) moveFloor(s *space, shown CommitTS) error {
 		if err != nil {
 			return err
 		}
-		s.due = row.commitTime.Add(s.maxAge + s.maxAge/floorStrides)
+		s.due = row.CommitTime.Add(s.maxAge + s.maxAge/floorStrides)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // rowKeys are keys of rows that must exist. They are read in key order with one iterator:
@@ -60,12 +61,12 @@ func (i *rowIter) reach(key []byte) bool {
 	}
 	if !i.at(valid) {
 		if i.err == nil {
-			i.err = corruptRow(key, "missing")
+			i.err = layout.CorruptRow(key, "missing")
 		}
 		return false
 	}
 	if !bytes.Equal(i.it.Key(), key) {
-		i.err = corruptRow(key, "missing")
+		i.err = layout.CorruptRow(key, "missing")
 		return false
 	}
 	return true

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // Whatever stands on a disk, parsing it does not panic, and what parses is written
@@ -15,30 +16,30 @@ import (
 // spelling would be a second hash for the same commit.
 
 func FuzzRecordRow(f *testing.F) {
-	for _, r := range []recordRow{
-		{commitTS: 1, commitTime: timeOfMilli(1_800_000_000_000), value: []byte(`{"n":1}`)},
-		{commitTS: 1 << 40, tombstone: true},
+	for _, r := range []layout.RecordRow{
+		{CommitTS: 1, CommitTime: timeOfMilli(1_800_000_000_000), Value: []byte(`{"n":1}`)},
+		{CommitTS: 1 << 40, Tombstone: true},
 	} {
-		f.Add(r.append(nil))
+		f.Add(r.Append(nil))
 	}
 	f.Add([]byte{0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0}) // commit_ts 0 in two bytes
-	f.Add([]byte{flagTombstone, 1, 0, 0, 0, 0, 0, 0, 0, 0, 'x'})
-	f.Add((&recordRow{commitTS: 3, gone: gonePruned}).append(nil))
-	f.Add([]byte{byte(goneErased | gonePruned), 1, 0, 0, 0, 0, 0, 0, 0, 0})
+	f.Add([]byte{layout.FlagTombstone, 1, 0, 0, 0, 0, 0, 0, 0, 0, 'x'})
+	f.Add((&layout.RecordRow{CommitTS: 3, Gone: layout.GonePruned}).Append(nil))
+	f.Add([]byte{byte(layout.GoneErased | layout.GonePruned), 1, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if r, ok := parseRecordRow(body); ok {
-			sameBytes(t, body, r.append(nil))
+		if r, ok := layout.ParseRecordRow(body); ok {
+			sameBytes(t, body, r.Append(nil))
 		}
 	})
 }
 
 func FuzzEventRow(f *testing.F) {
-	for _, r := range []eventRow{
-		{txnID: "client-1", ops: []eventRowOp{{key: "k", version: 3, size: 7, digest: Digest{1, 2}}, {key: "l", version: 1 << 50, tombstone: true}}},
-		{txnID: "01a206db-a9ff-7ce8-9a58-257adfc272ef", commitTime: timeOfMilli(1), by: provenance{state: provenanceThere, traceID: "t", metadata: map[string]string{"a": "1", "b": ""}}},
-		{txnID: "x", by: provenance{state: provenanceErased}, ops: []eventRowOp{{version: 1, gone: goneErased}}},
+	for _, r := range []layout.EventRow{
+		{TxnID: "client-1", Ops: []layout.EventRowOp{{Key: "k", Version: 3, Size: 7, Digest: layout.Digest{1, 2}}, {Key: "l", Version: 1 << 50, Tombstone: true}}},
+		{TxnID: "01a206db-a9ff-7ce8-9a58-257adfc272ef", CommitTime: timeOfMilli(1), By: layout.Provenance{State: layout.ProvenanceThere, TraceID: "t", Metadata: map[string]string{"a": "1", "b": ""}}},
+		{TxnID: "x", By: layout.Provenance{State: layout.ProvenanceErased}, Ops: []layout.EventRowOp{{Version: 1, Gone: layout.GoneErased}}},
 	} {
-		f.Add(r.append(nil))
+		f.Add(r.Append(nil))
 	}
 	name := string(make([]byte, 16))
 	end := name + "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01x" // of a digest, and time and txn id
@@ -54,39 +55,39 @@ func FuzzEventRow(f *testing.F) {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		r, ok := parseEventRow(body)
+		r, ok := layout.ParseEventRow(body)
 		if !ok {
 			return
 		}
-		sameBytes(t, body, r.append(nil))
-		for _, op := range r.ops {
-			if op.size < 0 {
-				t.Fatalf("a value of %d bytes", op.size)
+		sameBytes(t, body, r.Append(nil))
+		for _, op := range r.Ops {
+			if op.Size < 0 {
+				t.Fatalf("a value of %d bytes", op.Size)
 			}
 		}
 	})
 }
 
 func FuzzLogRow(f *testing.F) {
-	for _, r := range []logRow{
-		{txnID: "client-1", commitTime: timeOfMilli(1), parts: []logPart{{Digest{1}, AgentName{Namespace: "default", Agent: "a"}}, {Digest{2}, AgentName{Namespace: "team", Agent: "b"}}, {}}},
-		{hash: chainHash{1}, txnID: "01a206db-a9ff-7ce8-9a58-257adfc272ef"},
+	for _, r := range []layout.LogRow{
+		{TxnID: "client-1", CommitTime: timeOfMilli(1), Parts: []layout.LogPart{{Digest: layout.Digest{1}, Agent: AgentName{Namespace: "default", Agent: "a"}}, {Digest: layout.Digest{2}, Agent: AgentName{Namespace: "team", Agent: "b"}}, {}}},
+		{Hash: layout.ChainHash{1}, TxnID: "01a206db-a9ff-7ce8-9a58-257adfc272ef"},
 	} {
-		f.Add(r.append(nil))
+		f.Add(r.Append(nil))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if r, ok := parseLogRow(body); ok {
-			sameBytes(t, body, r.append(nil))
+		if r, ok := layout.ParseLogRow(body); ok {
+			sameBytes(t, body, r.Append(nil))
 		}
 	})
 }
 
 func FuzzOutcomeRow(f *testing.F) {
-	f.Add((&outcomeRow{300, Digest{1}}).append(nil))
+	f.Add((&layout.OutcomeRow{CommitTS: 300, Fingerprint: layout.Digest{1}}).Append(nil))
 	f.Add(append([]byte{0x80, 0}, make([]byte, 16)...))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if r, ok := parseOutcomeRow(body); ok {
-			sameBytes(t, body, r.append(nil))
+		if r, ok := layout.ParseOutcomeRow(body); ok {
+			sameBytes(t, body, r.Append(nil))
 		}
 	})
 }
@@ -107,9 +108,9 @@ func sealed(b []byte) []byte {
 	if len(b) < 4 {
 		return b
 	}
-	d := decoder{rest: bytes.Clone(b)}
-	body := d.bytes(len(b) - 4)
-	sum := crc32.Checksum(body, castagnoli)
+	d := layout.Decoder{Rest: bytes.Clone(b)}
+	body := d.Bytes(len(b) - 4)
+	sum := crc32.Checksum(body, layout.Castagnoli)
 	return append(body[:len(body):len(body)], byte(sum), byte(sum>>8), byte(sum>>16), byte(sum>>24))
 }
 
@@ -119,10 +120,10 @@ func FuzzOpenRow(f *testing.F) {
 	f.Add([]byte("key"), []byte("body"))
 	f.Add([]byte{}, []byte{})
 	f.Fuzz(func(t *testing.T, key, row []byte) {
-		if body, err := openRow(key, row); err == nil {
-			sameBytes(t, row, sealRow(key, bytes.Clone(body)))
+		if body, err := layout.OpenRow(key, row); err == nil {
+			sameBytes(t, row, layout.SealRow(key, bytes.Clone(body)))
 		}
-		body, err := openRow(key, sealRow(key, bytes.Clone(row)))
+		body, err := layout.OpenRow(key, layout.SealRow(key, bytes.Clone(row)))
 		if err != nil {
 			t.Fatalf("G8: a good row does not open: %v", err)
 		}
@@ -134,34 +135,34 @@ func FuzzOpenRow(f *testing.F) {
 func FuzzSplitKey(f *testing.F) {
 	n := RecordName{Namespace: "default", Agent: "a:b", Key: "k\u0080"}
 	for _, k := range [][]byte{
-		appendVersion(recordPrefix(n), 3), recordPrefix(n), eventKey(n.AgentName(), 1<<40), logKey(5),
-		agentPrefix(agentTag, n.AgentName()), outcomeKey("x"), floorKey, nil,
+		layout.AppendVersion(layout.RecordPrefix(n), 3), layout.RecordPrefix(n), layout.EventKey(n.AgentName(), 1<<40), layout.LogKey(5),
+		layout.AgentPrefix(layout.AgentTag, n.AgentName()), layout.OutcomeKey("x"), floorKey, nil,
 		[]byte("r\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"), // names that are empty
 	} {
 		f.Add(k)
 	}
 	f.Fuzz(func(t *testing.T, k []byte) {
-		if n, v, ok := splitRecordKey(k); ok {
-			sameBytes(t, k, appendVersion(recordPrefix(n), v))
-			if versionSplit(k) != len(k)-numberSize {
-				t.Fatalf("%x is a record key and splits at %d", k, versionSplit(k))
+		if n, v, ok := layout.SplitRecordKey(k); ok {
+			sameBytes(t, k, layout.AppendVersion(layout.RecordPrefix(n), v))
+			if layout.VersionSplit(k) != len(k)-layout.NumberSize {
+				t.Fatalf("%x is a record key and splits at %d", k, layout.VersionSplit(k))
 			}
 		}
-		if a, ts, ok := splitEventKey(k); ok {
-			sameBytes(t, k, eventKey(a, ts))
+		if a, ts, ok := layout.SplitEventKey(k); ok {
+			sameBytes(t, k, layout.EventKey(a, ts))
 		}
-		if ts, ok := splitLogKey(k); ok {
-			sameBytes(t, k, logKey(ts))
+		if ts, ok := layout.SplitLogKey(k); ok {
+			sameBytes(t, k, layout.LogKey(ts))
 		}
 		var a AgentName
-		if rest, ok := splitNames(k, agentTag, &a.Namespace, &a.Agent); ok && len(rest) == 0 {
-			sameBytes(t, k, agentPrefix(agentTag, a))
+		if rest, ok := layout.SplitNames(k, layout.AgentTag, &a.Namespace, &a.Agent); ok && len(rest) == 0 {
+			sameBytes(t, k, layout.AgentPrefix(layout.AgentTag, a))
 		}
-		at := versionSplit(k)
-		if at < 0 || at > len(k) || versionSplit(k[:at]) != at {
+		at := layout.VersionSplit(k)
+		if at < 0 || at > len(k) || layout.VersionSplit(k[:at]) != at {
 			t.Fatalf("%x splits at %d", k, at)
 		}
-		if s := successor(k); s != nil && bytes.Compare(s, k) <= 0 {
+		if s := layout.Successor(k); s != nil && bytes.Compare(s, k) <= 0 {
 			t.Fatalf("%x follows %x", s, k)
 		}
 	})
@@ -182,7 +183,7 @@ func FuzzIdentity(f *testing.F) {
 	}
 	fs := vfs.NewMem()
 	f.Fuzz(func(t *testing.T, b []byte) {
-		withSum := fmt.Appendf(bytes.Clone(b), "checksum %08x\n", crc32.Checksum(b, castagnoli))
+		withSum := fmt.Appendf(bytes.Clone(b), "checksum %08x\n", crc32.Checksum(b, layout.Castagnoli))
 		for _, data := range [][]byte{b, withSum} {
 			if err := writeFileAtomic(fs, "identity", bytes.Clone(data)); err != nil {
 				t.Fatal(err)

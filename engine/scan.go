@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -111,15 +112,15 @@ func (s Snapshot) cursor(o *ScanOptions) (*scanCursor, error) { return s.cursorO
 
 // cursorOn is cursor on an iterator that was used for another one, unless that is nil.
 func (s Snapshot) cursorOn(o *ScanOptions, rows *rowIter) (*scanCursor, error) {
-	c := &scanCursor{s: s, o: o, probe: linearProbe, base: agentPrefix(recordTag, o.Agent)}
+	c := &scanCursor{s: s, o: o, probe: linearProbe, base: layout.AgentPrefix(layout.RecordTag, o.Agent)}
 	c.bounds.lower = append(bytes.Clone(c.base), max(o.Prefix, firstKey)...)
-	c.bounds.upper = successor(append(bytes.Clone(c.base), o.Prefix...))
+	c.bounds.upper = layout.Successor(append(bytes.Clone(c.base), o.Prefix...))
 	if o.After != "" {
-		after := append(append(bytes.Clone(c.base), o.After...), terminator)
+		after := append(append(bytes.Clone(c.base), o.After...), layout.Terminator)
 		if o.Reverse {
 			c.bounds.upper = after
 		} else {
-			c.bounds.lower = maxKey(c.bounds.lower, successor(after))
+			c.bounds.lower = maxKey(c.bounds.lower, layout.Successor(after))
 		}
 	}
 	c.bounds.upper = maxKey(c.bounds.lower, c.bounds.upper) // where it is before the first key
@@ -181,7 +182,7 @@ func (c *scanCursor) step() (exists, ok bool) {
 
 // enter makes the key that rows is at the current one.
 func (c *scanCursor) enter() (name RecordName, ok bool) {
-	i := bytes.IndexByte(c.rows.key()[len(c.base):], terminator)
+	i := bytes.IndexByte(c.rows.key()[len(c.base):], layout.Terminator)
 	if i < 0 {
 		return name, c.rows.corrupt()
 	}
@@ -206,14 +207,14 @@ func (c *scanCursor) oldestFirst(name RecordName) (seen bool) {
 		if !ok {
 			return false
 		}
-		if row.commitTS <= c.s.ts {
+		if row.CommitTS <= c.s.ts {
 			if seen = true; c.o.KeysOnly {
-				row.value = nil
+				row.Value = nil
 			}
 			// Into a buffer: a newer version may follow.
-			c.value = append(c.value[:0], row.value...)
-			copied += len(row.value)
-			row.value = nil
+			c.value = append(c.value[:0], row.Value...)
+			copied += len(row.Value)
+			row.Value = nil
 			found.fill(name, v, &row)
 			found.Value = nil
 		}
@@ -242,9 +243,9 @@ func (c *scanCursor) visible(name RecordName) bool {
 		return c.s.visible(c.rows, name, &c.rec, c.key)
 	}
 	// Without copying a value that is not wanted.
-	if v, row, ok := recordAt(c.rows); ok && row.commitTS <= c.s.ts {
-		if c.ask(!row.tombstone, row.value); c.o.KeysOnly || c.unwanted {
-			row.value = nil
+	if v, row, ok := recordAt(c.rows); ok && row.CommitTS <= c.s.ts {
+		if c.ask(!row.Tombstone, row.Value); c.o.KeysOnly || c.unwanted {
+			row.Value = nil
 		}
 		c.rec.fill(name, v, &row)
 		return true
@@ -287,7 +288,7 @@ func (c *scanCursor) advance() bool {
 			return true
 		}
 	}
-	return c.rows.seek(successor(c.key))
+	return c.rows.seek(layout.Successor(c.key))
 }
 
 // AgentInfo is an agent with its first and last commit, without the daemon's own.
@@ -308,15 +309,15 @@ func (s Snapshot) Agents(namespace, prefix, after string, p Page) (agents []Agen
 	if err := checkAfter(after, prefix, MaxAgentBytes); err != nil {
 		return nil, false, err
 	}
-	base := appendNames(nil, agentTag, namespace)
+	base := layout.AppendNames(nil, layout.AgentTag, namespace)
 	more, err = s.names(base, prefix, after, p, func(agent string, first CommitTS) error {
 		name := AgentName{Namespace: namespace, Agent: agent}
 		head, err := agentHeadAt(s.e.db, name, s.ts)
 		var at time.Time
 		if err == nil {
-			at, err = s.e.timeOf(head.user)
+			at, err = s.e.timeOf(head.User)
 		}
-		agents = append(agents, AgentInfo{name, first, head.user, at})
+		agents = append(agents, AgentInfo{name, first, head.User, at})
 		return err
 	})
 	return agents, more, s.e.inRange(namespace, s.ts, err)
@@ -327,21 +328,21 @@ func (s Snapshot) Agent(a AgentName) (*AgentInfo, error) {
 	if err := a.Normalize(); err != nil {
 		return nil, err
 	}
-	body, err := getRow(s.e.db, agentPrefix(agentTag, a))
-	d := decoder{rest: body}
-	first := CommitTS(d.uvarint())
+	body, err := getRow(s.e.db, layout.AgentPrefix(layout.AgentTag, a))
+	d := layout.Decoder{Rest: body}
+	first := CommitTS(d.Uvarint())
 	if err != nil || body == nil || first > s.ts {
 		return nil, s.e.inRange(a.Namespace, s.ts, err)
 	}
-	if !d.end() {
-		return nil, s.e.noted(corruptRow(agentPrefix(agentTag, a), "malformed"))
+	if !d.End() {
+		return nil, s.e.noted(layout.CorruptRow(layout.AgentPrefix(layout.AgentTag, a), "malformed"))
 	}
 	head, err := agentHeadAt(s.e.db, a, s.ts)
 	var at time.Time
 	if err == nil {
-		at, err = s.e.timeOf(head.user)
+		at, err = s.e.timeOf(head.User)
 	}
-	return &AgentInfo{a, first, head.user, at}, s.e.inRange(a.Namespace, s.ts, err)
+	return &AgentInfo{a, first, head.User, at}, s.e.inRange(a.Namespace, s.ts, err)
 }
 
 // Namespaces pages through the namespaces in byte order.
@@ -349,7 +350,7 @@ func (s Snapshot) Namespaces(after string, p Page) (names []string, more bool, e
 	if err := checkAfter(after, "", MaxNamespaceBytes); err != nil {
 		return nil, false, err
 	}
-	more, err = s.names([]byte{namespaceTag}, "", after, p, func(n string, _ CommitTS) error {
+	more, err = s.names([]byte{layout.NamespaceTag}, "", after, p, func(n string, _ CommitTS) error {
 		names = append(names, n)
 		return nil
 	})
@@ -359,9 +360,9 @@ func (s Snapshot) Namespaces(after string, p Page) (names []string, more bool, e
 // names lists the names of rows under base that the snapshot sees.
 func (s Snapshot) names(base []byte, prefix, after string, p Page, add func(string, CommitTS) error) (more bool, err error) {
 	lower := append(bytes.Clone(base), prefix...)
-	upper := successor(lower)
+	upper := layout.Successor(lower)
 	if after != "" {
-		lower = successor(append(append(bytes.Clone(base), after...), terminator))
+		lower = layout.Successor(append(append(bytes.Clone(base), after...), layout.Terminator))
 	}
 	it, err := newRowIter(s.e.db, lower, upper)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -55,7 +56,7 @@ func (Append) evaluate(v *evaluation, op *askedOp) error {
 	name := op.name
 	name.Key += fmt.Sprintf("%0*d", sequenceDigits, n+1)
 	w := op.partOp
-	w.prefix = string(recordPrefix(name))
+	w.prefix = string(layout.RecordPrefix(name))
 	v.set(name, w)
 	if v.sequences == nil {
 		v.sequences = make(map[string]uint64, 1)
@@ -146,7 +147,7 @@ func sequenceNumber(s string) (n uint64, ok bool) {
 
 func lastNumberIn(ops []partOp, prefix string) (last uint64) {
 	for i := range ops {
-		if rest, found := strings.CutPrefix(ops[i].key, prefix); found {
+		if rest, found := strings.CutPrefix(ops[i].Key, prefix); found {
 			if n, ok := sequenceNumber(rest); ok {
 				last = max(last, n)
 			}
@@ -157,17 +158,17 @@ func lastNumberIn(ops []partOp, prefix string) (last uint64) {
 
 // sequenceKey is what the record prefixes of a sequence begin with.
 func sequenceKey(a AgentName, prefix string) string {
-	return string(append(agentPrefix(recordTag, a), prefix...))
+	return string(append(layout.AgentPrefix(layout.RecordTag, a), prefix...))
 }
 
 // wrote keeps the last numbers current after a key was planned.
 func (pl *planner) wrote(op *partOp) {
 	known := pl.evaluated.sequences
-	if len(known.young)+len(known.old) == 0 || len(op.key) <= sequenceDigits {
+	if len(known.young)+len(known.old) == 0 || len(op.Key) <= sequenceDigits {
 		return
 	}
-	at := len(op.key) - sequenceDigits
-	n, ok := sequenceNumber(op.key[at:])
+	at := len(op.Key) - sequenceDigits
+	n, ok := sequenceNumber(op.Key[at:])
 	if !ok {
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // getRow reads one row's body, copied; nil when there is none.
@@ -23,7 +24,7 @@ func getRow(r *store, key []byte) ([]byte, error) {
 		return nil, storageError(err)
 	}
 	defer closer.Close()
-	body, err := openRow(key, row)
+	body, err := layout.OpenRow(key, row)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +98,7 @@ func (i *rowIter) at(valid bool) bool {
 		return false
 	}
 	i.bytes += len(row)
-	i.body, i.err = openRow(i.it.Key(), row)
+	i.body, i.err = layout.OpenRow(i.it.Key(), row)
 	return i.err == nil
 }
 
@@ -163,7 +164,7 @@ func (i *rowIter) before(key []byte) bool {
 
 // corrupt sets the error for a row with a right checksum and a malformed body.
 func (i *rowIter) corrupt() bool {
-	i.err = corruptRow(i.key(), "malformed")
+	i.err = layout.CorruptRow(i.key(), "malformed")
 	return false
 }
 
@@ -184,45 +185,45 @@ func (i *rowIter) close() error {
 
 // readHead finds the last commit in the log.
 func readHead(r *store) (mark, time.Time, error) {
-	it, err := newRowIter(r, []byte{logTag}, []byte{logTag + 1})
+	it, err := newRowIter(r, []byte{layout.LogTag}, []byte{layout.LogTag + 1})
 	if err != nil {
 		return mark{}, time.Time{}, err
 	}
 	var head mark
 	var at time.Time
 	if it.last() {
-		ts, ok := splitLogKey(it.key())
-		row, ok2 := parseLogRow(it.body)
+		ts, ok := layout.SplitLogKey(it.key())
+		row, ok2 := layout.ParseLogRow(it.body)
 		if !ok || !ok2 || ts == 0 {
 			it.corrupt()
 		}
-		head, at = mark{ts, row.hash}, row.commitTime
+		head, at = mark{ts, row.Hash}, row.CommitTime
 	}
 	return head, at, it.close()
 }
 
-func readLogRow(r *store, ts CommitTS) (logRow, error) {
-	key := logKey(ts)
+func readLogRow(r *store, ts CommitTS) (layout.LogRow, error) {
+	key := layout.LogKey(ts)
 	body, err := getRow(r, key)
 	if err != nil {
-		return logRow{}, err
+		return layout.LogRow{}, err
 	}
-	row, ok := parseLogRow(body)
+	row, ok := layout.ParseLogRow(body)
 	if body == nil || !ok {
-		return logRow{}, corruptRow(key, "missing or malformed")
+		return layout.LogRow{}, layout.CorruptRow(key, "missing or malformed")
 	}
 	return row, nil
 }
 
-func readEventRow(r *store, a AgentName, ts CommitTS) (eventRow, error) {
-	key := eventKey(a, ts)
+func readEventRow(r *store, a AgentName, ts CommitTS) (layout.EventRow, error) {
+	key := layout.EventKey(a, ts)
 	body, err := getRow(r, key)
 	if err != nil {
-		return eventRow{}, err
+		return layout.EventRow{}, err
 	}
-	row, ok := parseEventRow(body)
+	row, ok := layout.ParseEventRow(body)
 	if body == nil || !ok {
-		return eventRow{}, corruptRow(key, "missing or malformed")
+		return layout.EventRow{}, layout.CorruptRow(key, "missing or malformed")
 	}
 	return row, nil
 }
@@ -256,7 +257,7 @@ func (s *stepState) recordHead(prefix string) (keyHead, error) {
 	}
 	if s.r.forks.some.Load() || s.r.acts.some.Load() {
 		var n RecordName
-		splitNames([]byte(prefix), recordTag, &n.Namespace, &n.Agent, &n.Key)
+		layout.SplitNames([]byte(prefix), layout.RecordTag, &n.Namespace, &n.Agent, &n.Key)
 		g := s.r.acts.get(n.AgentName())
 		if f := s.r.forks.get(n.AgentName()); g != nil || f != nil && !f.whole {
 			return s.derivedHead(n, g)
@@ -267,7 +268,7 @@ func (s *stepState) recordHead(prefix string) (keyHead, error) {
 	if s.rows.at(s.rows.it.SeekPrefixGE(s.key)) {
 		v, rec, ok := recordAt(s.rows)
 		if ok {
-			h = keyHead{version: v, tombstone: rec.tombstone, held: rec.hold.kind}
+			h = keyHead{version: v, tombstone: rec.Tombstone, held: rec.Hold.Kind}
 		}
 	}
 	if s.rows.err != nil {
@@ -278,38 +279,38 @@ func (s *stepState) recordHead(prefix string) (keyHead, error) {
 
 // derivedHead is recordHead of a key that an agent may have inherited, or an act under way deleted.
 func (s *stepState) derivedHead(n RecordName, g *rangeAct) (h keyHead, err error) {
-	prefix := recordPrefix(n)
-	rows, err := s.r.recordRows(n.AgentName(), prefix, successor(prefix))
+	prefix := layout.RecordPrefix(n)
+	rows, err := s.r.recordRows(n.AgentName(), prefix, layout.Successor(prefix))
 	if err != nil {
 		return h, err
 	}
 	if rows.first() {
 		if v, rec, ok := recordAt(rows); ok {
-			h = keyHead{version: v, tombstone: rec.tombstone, held: rec.hold.kind}
-			h.acted = g != nil && rec.commitTS == g.at
+			h = keyHead{version: v, tombstone: rec.Tombstone, held: rec.Hold.Kind}
+			h.acted = g != nil && rec.CommitTS == g.at
 		}
 	}
 	return h, rows.close()
 }
 
-func (s *stepState) value(prefix string, v Version) ([]byte, gone, error) {
+func (s *stepState) value(prefix string, v Version) ([]byte, layout.Gone, error) {
 	s.key = append(s.key[:0], prefix...)
 	if value, found := s.hot.value(s.key, v); found {
 		return value, 0, nil
 	}
-	n, ok := splitPrefix(prefix)
+	n, ok := layout.SplitPrefix(prefix)
 	if !ok {
-		return nil, 0, corruptRow(s.key, "malformed")
+		return nil, 0, layout.CorruptRow(s.key, "malformed")
 	}
 	body, err := s.r.recordBody(n, v)
 	if err != nil {
 		return nil, 0, err
 	}
-	row, ok := parseRecordRow(body)
+	row, ok := layout.ParseRecordRow(body)
 	if body == nil || !ok {
-		return nil, 0, corruptRow(s.key, "missing or malformed")
+		return nil, 0, layout.CorruptRow(s.key, "missing or malformed")
 	}
-	return row.value, row.gone, nil // of a copy
+	return row.Value, row.Gone, nil // of a copy
 }
 
 func (s *stepState) endStep() (err error) {
@@ -322,27 +323,27 @@ func (s *stepState) endStep() (err error) {
 	return err
 }
 
-func (s dbState) agentHead(a AgentName) (agentHead, error) {
+func (s dbState) agentHead(a AgentName) (layout.AgentHead, error) {
 	return agentHeadAt(s.r, a, math.MaxUint64)
 }
 
 // hold reads the row of a hold; nil if there is none.
-func (s dbState) hold(prefix string) (*hold, error) {
-	key := appendHoldKey(nil, prefix)
+func (s dbState) hold(prefix string) (*layout.Hold, error) {
+	key := layout.AppendHoldKey(nil, prefix)
 	body, err := getRow(s.r, key)
 	if body == nil || err != nil {
 		return nil, err
 	}
-	h, ok := parseHold(body)
+	h, ok := layout.ParseHold(body)
 	if !ok {
-		return nil, corruptRow(key, "malformed")
+		return nil, layout.CorruptRow(key, "malformed")
 	}
 	return &h, nil
 }
 
 func (s dbState) leases(a AgentName) (n int, err error) {
-	prefix := append(agentPrefix(holdTag, a), leaseKey("")...)
-	it, err := newRowIter(s.r, prefix, successor(prefix))
+	prefix := append(layout.AgentPrefix(layout.HoldTag, a), leaseKey("")...)
+	it, err := newRowIter(s.r, prefix, layout.Successor(prefix))
 	if err != nil {
 		return 0, err
 	}
@@ -353,9 +354,9 @@ func (s dbState) leases(a AgentName) (n int, err error) {
 }
 
 // agentHeadAt returns the agent's last commit that is not after ts; 0 if there is none.
-func agentHeadAt(r *store, a AgentName, ts CommitTS) (head agentHead, err error) {
-	prefix := agentPrefix(eventTag, a)
-	it, err := newRowIter(r, prefix, successor(prefix))
+func agentHeadAt(r *store, a AgentName, ts CommitTS) (head layout.AgentHead, err error) {
+	prefix := layout.AgentPrefix(layout.EventTag, a)
+	it, err := newRowIter(r, prefix, layout.Successor(prefix))
 	if err != nil {
 		return head, err
 	}
@@ -366,17 +367,17 @@ func agentHeadAt(r *store, a AgentName, ts CommitTS) (head agentHead, err error)
 		found = it.before(binary.BigEndian.AppendUint64(prefix, uint64(ts)+1))
 	}
 	if found {
-		_, at, ok := splitEventKey(it.key())
-		row, ok2 := parseEventRow(it.body)
+		_, at, ok := layout.SplitEventKey(it.key())
+		row, ok2 := layout.ParseEventRow(it.body)
 		if !ok || !ok2 {
 			it.corrupt()
 		}
-		head = headOf(at, &row)
+		head = layout.HeadOf(at, &row)
 	}
 	return head, it.close()
 }
 
-func (s dbState) agentHeadAt(a AgentName, ts CommitTS) (agentHead, error) {
+func (s dbState) agentHeadAt(a AgentName, ts CommitTS) (layout.AgentHead, error) {
 	return agentHeadAt(s.r, a, ts)
 }
 
@@ -389,33 +390,33 @@ func (s dbState) existing(a AgentName, prefix string, visit func(key string) boo
 }
 
 func (s dbState) keys(a AgentName, prefix string, visit func(key string, exists bool) bool) error {
-	base := agentPrefix(recordTag, a)
+	base := layout.AgentPrefix(layout.RecordTag, a)
 	lower := append(bytes.Clone(base), prefix...)
-	upper := successor(lower)
+	upper := layout.Successor(lower)
 	if prefix == "" {
-		lower = append(lower, leastInName)
+		lower = append(lower, layout.LeastInName)
 	}
 	it, err := s.r.recordRows(a, lower, upper)
 	if err != nil {
 		return err
 	}
 	for ok := it.first(); ok; {
-		name, _, good := splitRecordKey(it.key())
+		name, _, good := layout.SplitRecordKey(it.key())
 		_, row, good2 := recordAt(it)
 		if !good || !good2 {
 			it.corrupt()
 			break
 		}
-		if !visit(name.Key, !row.tombstone) {
+		if !visit(name.Key, !row.Tombstone) {
 			break
 		}
-		prefix := recordPrefix(name)
+		prefix := layout.RecordPrefix(name)
 		for steps := 0; ; steps++ { // over older versions: mostly there are few, and steps cost less than a seek
 			if ok = it.next(); !ok || !bytes.HasPrefix(it.key(), prefix) {
 				break
 			}
 			if steps == linearProbe {
-				ok = it.seek(successor(prefix))
+				ok = it.seek(layout.Successor(prefix))
 				break
 			}
 		}
@@ -424,13 +425,13 @@ func (s dbState) keys(a AgentName, prefix string, visit func(key string, exists 
 }
 
 func (s dbState) lastKey(a AgentName, prefix, upTo string) (key string, err error) {
-	lower := append(agentPrefix(recordTag, a), prefix...)
-	it, err := s.r.recordRows(a, lower, successor(recordPrefix(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: upTo})))
+	lower := append(layout.AgentPrefix(layout.RecordTag, a), prefix...)
+	it, err := s.r.recordRows(a, lower, layout.Successor(layout.RecordPrefix(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: upTo})))
 	if err != nil {
 		return "", err
 	}
 	if it.last() {
-		name, _, ok := splitRecordKey(it.key())
+		name, _, ok := layout.SplitRecordKey(it.key())
 		if key = name.Key; !ok {
 			it.corrupt()
 		}
@@ -439,19 +440,19 @@ func (s dbState) lastKey(a AgentName, prefix, upTo string) (key string, err erro
 }
 
 func (s dbState) namespaceKnown(namespace string) (bool, error) {
-	body, err := getRow(s.r, appendNames(nil, namespaceTag, namespace))
+	body, err := getRow(s.r, layout.AppendNames(nil, layout.NamespaceTag, namespace))
 	return body != nil, err
 }
 
-func (s dbState) outcome(id TxnID) (outcomeRow, bool, error) {
-	key := outcomeKey(id)
+func (s dbState) outcome(id TxnID) (layout.OutcomeRow, bool, error) {
+	key := layout.OutcomeKey(id)
 	body, err := getRow(s.r, key)
 	if body == nil || err != nil {
-		return outcomeRow{}, false, err
+		return layout.OutcomeRow{}, false, err
 	}
-	o, ok := parseOutcomeRow(body)
+	o, ok := layout.ParseOutcomeRow(body)
 	if !ok {
-		return outcomeRow{}, false, corruptRow(key, "malformed")
+		return layout.OutcomeRow{}, false, layout.CorruptRow(key, "malformed")
 	}
 	return o, true, nil
 }
@@ -459,15 +460,15 @@ func (s dbState) outcome(id TxnID) (outcomeRow, bool, error) {
 func (s dbState) floor(namespace string) CommitTS { return s.r.floor(namespace) }
 
 // events reads the log of one agent.
-func (s dbState) events(a AgentName, after, upTo CommitTS, visit func(CommitTS, *eventRow) bool) (whole bool, err error) {
-	it, err := newRowIter(s.r, eventKey(a, after+1), eventKey(a, upTo+1))
+func (s dbState) events(a AgentName, after, upTo CommitTS, visit func(CommitTS, *layout.EventRow) bool) (whole bool, err error) {
+	it, err := newRowIter(s.r, layout.EventKey(a, after+1), layout.EventKey(a, upTo+1))
 	if err != nil {
 		return false, err
 	}
 	whole = true
 	for ok := it.first(); ok; ok = it.next() {
-		_, ts, good := splitEventKey(it.key())
-		ev, good2 := parseEventRow(it.body)
+		_, ts, good := layout.SplitEventKey(it.key())
+		ev, good2 := layout.ParseEventRow(it.body)
 		if !good || !good2 {
 			it.corrupt()
 			break

@@ -118,17 +118,17 @@ func (e *Engine) planOne(p *proposal, now time.Time) answer {
 	switch o, found, err := e.planner.outcome(p.id); {
 	case err != nil:
 		return answer{p: p, err: inDoubt(e.noted(err))}
-	case found && !p.repeats(o.fingerprint):
-		return answer{p: p, err: reusedAt(p.id, o.commitTS)}
-	case found && o.commitTS <= e.planner.shown():
+	case found && !p.repeats(o.Fingerprint):
+		return answer{p: p, err: reusedAt(p.id, o.CommitTS)}
+	case found && o.CommitTS <= e.planner.shown():
 		// Now: with its outcome, in this step, its events may go.
-		r, err := e.loadResult(o.commitTS)
+		r, err := e.loadResult(o.CommitTS)
 		if err != nil {
 			err = inDoubt(e.noted(err))
 		}
 		return answer{p: p, result: r, err: err}
 	case found:
-		return answer{p: p, known: o.commitTS}
+		return answer{p: p, known: o.CommitTS}
 	}
 	c, err := e.decide(p, now)
 	a := answer{p: p, err: err}
@@ -370,8 +370,8 @@ func (c *commit) result() CommitResult {
 		part := &c.p.agents[i]
 		for j := range part.ops {
 			op := &part.ops[j]
-			name := RecordName{Namespace: part.agent.Namespace, Agent: part.agent.Agent, Key: op.key}
-			r.Versions = append(r.Versions, KeyVersion{name, op.version})
+			name := RecordName{Namespace: part.agent.Namespace, Agent: part.agent.Agent, Key: op.Key}
+			r.Versions = append(r.Versions, KeyVersion{name, op.Version})
 		}
 	}
 	return r

@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -116,7 +117,7 @@ const (
 func storeOptions(fs vfs.FS, t Tuning, log pebble.Logger, events *pebble.EventListener) *pebble.Options {
 	o := &pebble.Options{
 		FS:                          blockFS{fs},
-		Comparer:                    comparer,
+		Comparer:                    layout.Comparer,
 		FormatMajorVersion:          PebbleFormat,
 		Logger:                      log,
 		EventListener:               events,

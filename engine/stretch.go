@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -119,44 +120,44 @@ func (c *Checker) Commit(rows []Row) (n int, err error) {
 		return 0, err
 	}
 	ts := c.head.ts + 1
-	if row.commitTime.Before(c.last) {
+	if row.CommitTime.Before(c.last) {
 		return 0, words.Failf(ErrDataLoss, "the commit_time of commit %d is before that of the commit before it", ts)
 	}
 	r := rowsOf{rows: rows[1:]}
-	for i := range row.parts {
-		if err := c.part(&r, ts, row, &row.parts[i]); err != nil {
+	for i := range row.Parts {
+		if err := c.part(&r, ts, row, &row.Parts[i]); err != nil {
 			return 0, err
 		}
 	}
-	hash := row.chain(c.head.hash, ts)
-	if hash != row.hash {
+	hash := row.Chain(c.head.hash, ts)
+	if hash != row.Hash {
 		return 0, words.Failf(ErrDataLoss, "the hash chain breaks at commit %d: the log was changed", ts)
 	}
 	if err := c.rest(&r, ts, row); err != nil {
 		return 0, err
 	}
-	c.head, c.last = mark{ts, hash}, row.commitTime
+	c.head, c.last = mark{ts, hash}, row.CommitTime
 	return len(rows) - len(r.rows), nil
 }
 
 // ofBase reports whether rows begin with one of the base, or with one that was copied to a fork.
 func (c *Checker) ofBase(rows []Row) bool {
-	return len(rows) > 0 && len(rows[0].Key) > 0 && rows[0].Key[0] == recordTag && (c.head.ts == 0 || c.copyOf(&rows[0]) != nil || c.manyOf(&rows[0]) != nil)
+	return len(rows) > 0 && len(rows[0].Key) > 0 && rows[0].Key[0] == layout.RecordTag && (c.head.ts == 0 || c.copyOf(&rows[0]) != nil || c.manyOf(&rows[0]) != nil)
 }
 
 func (c *Checker) checkBase(r Row) error {
-	body, err := openRow(r.Key, r.Value)
+	body, err := layout.OpenRow(r.Key, r.Value)
 	if err != nil {
 		return err
 	}
-	n, _, ok := splitRecordKey(r.Key)
-	row, ok2 := parseRecordRow(body)
-	if !ok || !ok2 || row.commitTS == 0 || row.commitTS > c.went.pasts[n.Namespace].dropped {
-		return corruptRow(r.Key, "malformed, or of no commit whose event was dropped")
+	n, _, ok := layout.SplitRecordKey(r.Key)
+	row, ok2 := layout.ParseRecordRow(body)
+	if !ok || !ok2 || row.CommitTS == 0 || row.CommitTS > c.went.pasts[n.Namespace].dropped {
+		return layout.CorruptRow(r.Key, "malformed, or of no commit whose event was dropped")
 	}
-	prefix := recordPrefix(n)
+	prefix := layout.RecordPrefix(n)
 	if bytes.Compare(prefix, c.base) <= 0 {
-		return corruptRow(r.Key, "not where it belongs")
+		return layout.CorruptRow(r.Key, "not where it belongs")
 	}
 	c.base = prefix
 	return nil
@@ -171,25 +172,25 @@ func (c *Checker) Next(rows []Row) (CommitTS, time.Time, error) {
 	if err != nil {
 		return 0, time.Time{}, err
 	}
-	return c.head.ts + 1, row.commitTime, nil
+	return c.head.ts + 1, row.CommitTime, nil
 }
 
-func (c *Checker) logRow(rows []Row) (*logRow, error) {
+func (c *Checker) logRow(rows []Row) (*layout.LogRow, error) {
 	ts := c.head.ts + 1
 	if ts > c.of.To {
 		return nil, words.Failf(ErrDataLoss, "commits go on after %d, which is said to be the last", c.of.To)
 	}
 	r := rowsOf{rows: rows}
-	body, err := r.take(logKey(ts))
+	body, err := r.take(layout.LogKey(ts))
 	if err != nil {
 		return nil, err
 	}
-	row, ok := parseLogRow(body)
-	if !ok || len(row.parts) == 0 {
-		return nil, corruptRow(logKey(ts), "malformed")
+	row, ok := layout.ParseLogRow(body)
+	if !ok || len(row.Parts) == 0 {
+		return nil, layout.CorruptRow(layout.LogKey(ts), "malformed")
 	}
-	for i := 1; i < len(row.parts); i++ {
-		if compareAgents(row.parts[i-1].agent, row.parts[i].agent) >= 0 {
+	for i := 1; i < len(row.Parts); i++ {
+		if compareAgents(row.Parts[i-1].Agent, row.Parts[i].Agent) >= 0 {
 			return nil, words.Failf(ErrDataLoss, "commit %d names its agents out of order", ts)
 		}
 	}
@@ -197,42 +198,42 @@ func (c *Checker) logRow(rows []Row) (*logRow, error) {
 }
 
 // part takes an agent's part of a commit, and compares it with the digest that the commit has of it.
-func (c *Checker) part(r *rowsOf, ts CommitTS, row *logRow, part *logPart) error {
-	a := part.agent
+func (c *Checker) part(r *rowsOf, ts CommitTS, row *layout.LogRow, part *layout.LogPart) error {
+	a := part.Agent
 	dropped := c.went.pasts[a.Namespace].dropped
-	body, err := r.takeUnless(ts < dropped, eventKey(a, ts))
+	body, err := r.takeUnless(ts < dropped, layout.EventKey(a, ts))
 	if body == nil || err != nil {
 		return err
 	}
-	ev, ok := parseEventRow(body)
-	act, ok2 := ev.act(a, ts)
-	if !ok || !ok2 || len(ev.ops) == 0 && act == nil || ev.txnID != row.txnID || !ev.commitTime.Equal(row.commitTime) {
-		return corruptRow(eventKey(a, ts), "malformed or not of its commit")
+	ev, ok := layout.ParseEventRow(body)
+	act, ok2 := actOf(&ev, a, ts)
+	if !ok || !ok2 || len(ev.Ops) == 0 && act == nil || ev.TxnID != row.TxnID || !ev.CommitTime.Equal(row.CommitTime) {
+		return layout.CorruptRow(layout.EventKey(a, ts), "malformed or not of its commit")
 	}
-	if ev.digest() != part.digest {
+	if ev.Digest() != part.Digest {
 		return words.Failf(ErrDataLoss, "commit %d has another digest of the event of agent %q: the log was changed", ts, a.Agent)
 	}
-	if ev.by.state == provenanceThere && digestOf(ev.by.append(nil)) != ev.by.digest {
+	if ev.By.State == layout.ProvenanceThere && layout.DigestOf(ev.By.Append(nil)) != ev.By.Digest {
 		return words.Failf(ErrDataLoss, "the metadata of commit %d differs from its digest in the event of agent %q", ts, a.Agent)
 	}
 	c.took(act)
-	for i := range ev.ops {
-		if op := &ev.ops[i]; op.salt.nameDigest(a, op.key) != op.name {
+	for i := range ev.Ops {
+		if op := &ev.Ops[i]; op.Salt.NameDigest(a, op.Key) != op.Name {
 			return words.Failf(ErrDataLoss, "operation %d of commit %d on agent %q has another name than its digest says", i+1, ts, a.Agent)
 		}
-		if err := c.record(r, a, &ev.ops[i], ts, row); err != nil {
+		if err := c.record(r, a, &ev.Ops[i], ts, row); err != nil {
 			return err
 		}
-		if op := &ev.ops[i]; op.tombstone && op.gone == goneErased && ts > dropped {
+		if op := &ev.Ops[i]; op.Tombstone && op.Gone == layout.GoneErased && ts > dropped {
 			c.erasure = ts
 		}
 	}
-	c.Operations += uint64(len(ev.ops))
+	c.Operations += uint64(len(ev.Ops))
 	return nil
 }
 
 // rest checks the outcome and what lists new agents and namespaces.
-func (c *Checker) rest(r *rowsOf, ts CommitTS, row *logRow) error {
+func (c *Checker) rest(r *rowsOf, ts CommitTS, row *layout.LogRow) error {
 	made := func(key []byte) (bool, error) {
 		if len(r.rows) == 0 || !bytes.Equal(r.rows[0].Key, key) {
 			return false, nil
@@ -242,42 +243,42 @@ func (c *Checker) rest(r *rowsOf, ts CommitTS, row *logRow) error {
 			return false, err
 		}
 		if at, n := binary.Uvarint(body); n <= 0 || CommitTS(at) != ts {
-			return false, corruptRow(key, "not of its commit")
+			return false, layout.CorruptRow(key, "not of its commit")
 		}
 		return true, nil
 	}
-	if kept, err := made(outcomeKey(row.txnID)); err != nil {
+	if kept, err := made(layout.OutcomeKey(row.TxnID)); err != nil {
 		return err
 	} else if !kept && ts > c.of.OutcomesAfter {
-		return words.Failf(ErrDataLoss, "the outcome of transaction %s (commit %d) is missing", row.txnID, ts)
+		return words.Failf(ErrDataLoss, "the outcome of transaction %s (commit %d) is missing", row.TxnID, ts)
 	}
-	for i := range row.parts {
-		a := row.parts[i].agent
-		if _, err := made(agentPrefix(agentTag, a)); err != nil {
+	for i := range row.Parts {
+		a := row.Parts[i].Agent
+		if _, err := made(layout.AgentPrefix(layout.AgentTag, a)); err != nil {
 			return err
 		}
 	}
-	for i := range row.parts {
-		if err := c.forkOf(r, ts, row.parts[i].agent); err != nil {
+	for i := range row.Parts {
+		if err := c.forkOf(r, ts, row.Parts[i].Agent); err != nil {
 			return err
 		}
 	}
-	for i := range row.parts {
-		if err := c.rangeOf(r, ts, row.parts[i].agent); err != nil {
+	for i := range row.Parts {
+		if err := c.rangeOf(r, ts, row.Parts[i].Agent); err != nil {
 			return err
 		}
 	}
-	for i := range row.parts {
-		a := row.parts[i].agent
-		if i > 0 && row.parts[i-1].agent.Namespace == a.Namespace {
+	for i := range row.Parts {
+		a := row.Parts[i].Agent
+		if i > 0 && row.Parts[i-1].Agent.Namespace == a.Namespace {
 			continue
 		}
-		if _, err := made(appendNames(nil, namespaceTag, a.Namespace)); err != nil {
+		if _, err := made(layout.AppendNames(nil, layout.NamespaceTag, a.Namespace)); err != nil {
 			return err
 		}
 	}
-	if len(r.rows) > 0 && r.rows[0].Key[0] != logTag && (c.forksAt != ts && c.manyAt != ts || r.rows[0].Key[0] != recordTag) {
-		return corruptRow(r.rows[0].Key, "of no commit, or not where it belongs")
+	if len(r.rows) > 0 && r.rows[0].Key[0] != layout.LogTag && (c.forksAt != ts && c.manyAt != ts || r.rows[0].Key[0] != layout.RecordTag) {
+		return layout.CorruptRow(r.rows[0].Key, "of no commit, or not where it belongs")
 	}
 	return nil
 }
@@ -288,9 +289,9 @@ type rowsOf struct{ rows []Row }
 // take returns the body of the next row, which must have this key.
 func (r *rowsOf) take(key []byte) ([]byte, error) {
 	if len(r.rows) == 0 || !bytes.Equal(r.rows[0].Key, key) {
-		return nil, corruptRow(key, "missing")
+		return nil, layout.CorruptRow(key, "missing")
 	}
-	body, err := openRow(key, r.rows[0].Value)
+	body, err := layout.OpenRow(key, r.rows[0].Value)
 	r.rows = r.rows[1:]
 	return body, err
 }
@@ -304,18 +305,18 @@ func (r *rowsOf) takeUnless(dropped bool, key []byte) ([]byte, error) {
 }
 
 // record takes the record of an operation.
-func (c *Checker) record(r *rowsOf, a AgentName, op *eventRowOp, ts CommitTS, row *logRow) error {
+func (c *Checker) record(r *rowsOf, a AgentName, op *layout.EventRowOp, ts CommitTS, row *layout.LogRow) error {
 	past := c.went.pasts[a.Namespace]
-	key := appendVersion(recordPrefix(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: op.key}), op.version)
+	key := layout.AppendVersion(layout.RecordPrefix(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: op.Key}), op.Version)
 	body, err := r.takeUnless(ts <= past.dropped, key) // of the last one, too, if an act is being dropped
 	if body == nil || err != nil {
 		return err
 	}
-	rec, ok := parseRecordRow(body)
-	pruned := rec.gone == gonePruned && op.gone == 0 && past.keeping > 0
-	if !ok || rec.commitTS != ts || !rec.commitTime.Equal(row.commitTime) || rec.tombstone != op.tombstone ||
-		rec.gone != op.gone && !pruned || !op.tombstone && rec.gone == 0 && (rec.digest() != op.digest || len(rec.value) != op.size) {
-		return words.Failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", op.version, op.key, a.Agent, ts)
+	rec, ok := layout.ParseRecordRow(body)
+	pruned := rec.Gone == layout.GonePruned && op.Gone == 0 && past.keeping > 0
+	if !ok || rec.CommitTS != ts || !rec.CommitTime.Equal(row.CommitTime) || rec.Tombstone != op.Tombstone ||
+		rec.Gone != op.Gone && !pruned || !op.Tombstone && rec.Gone == 0 && (rec.Digest() != op.Digest || len(rec.Value) != op.Size) {
+		return words.Failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", op.Version, op.Key, a.Agent, ts)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -249,7 +250,7 @@ func checkSystem(changes []SystemChange) error {
 const maxSystemName = 1024 // kind and name
 
 func systemKey(kind, name string) []byte {
-	return appendNames(make([]byte, 0, 3+len(kind)+len(name)), systemTag, kind, name)
+	return layout.AppendNames(make([]byte, 0, 3+len(kind)+len(name)), systemTag, kind, name)
 }
 
 // setSystem adds a change to a batch, which cannot fail.
@@ -259,7 +260,7 @@ func setSystem(b *pebble.Batch, c SystemChange) {
 		_ = b.Delete(key, nil)
 		return
 	}
-	_ = b.Set(key, sealRow(key, bytes.Clone(c.Body)), nil)
+	_ = b.Set(key, layout.SealRow(key, bytes.Clone(c.Body)), nil)
 }
 
 // join adds the step's changes to its batch.
@@ -365,7 +366,7 @@ func (s systemReader) row(key []byte) ([]byte, error) {
 		return nil, storageError(err)
 	}
 	defer closer.Close()
-	body, err := openRow(key, row)
+	body, err := layout.OpenRow(key, row)
 	if err != nil {
 		return nil, err
 	}
@@ -373,8 +374,8 @@ func (s systemReader) row(key []byte) ([]byte, error) {
 }
 
 func (s systemReader) SystemRows(kind, after string, limit int) ([]SystemRow, error) {
-	prefix := appendNames(nil, systemTag, kind)
-	it, err := s.r.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: successor(prefix)})
+	prefix := layout.AppendNames(nil, systemTag, kind)
+	it, err := s.r.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: layout.Successor(prefix)})
 	if err != nil {
 		return nil, storageError(err)
 	}
@@ -390,12 +391,12 @@ func (s systemReader) SystemRows(kind, after string, limit int) ([]SystemRow, er
 		if err != nil {
 			return nil, storageError(err)
 		}
-		body, err := openRow(it.Key(), row)
+		body, err := layout.OpenRow(it.Key(), row)
 		if err != nil {
 			return nil, err
 		}
 		if !valid {
-			return nil, corruptRow(it.Key(), "malformed")
+			return nil, layout.CorruptRow(it.Key(), "malformed")
 		}
 		rows = append(rows, SystemRow{name, append(make([]byte, 0, len(body)), body...)})
 	}
@@ -406,6 +407,6 @@ func (s systemReader) SystemRows(kind, after string, limit int) ([]SystemRow, er
 }
 
 func splitSystemKey(key []byte) (kind, name string, ok bool) {
-	rest, ok := splitNames(key, systemTag, &kind, &name)
+	rest, ok := layout.SplitNames(key, systemTag, &kind, &name)
 	return kind, name, ok && len(rest) == 0
 }

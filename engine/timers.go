@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // The daemon's own commits. When the time that the next commit will be stamped with has reached
@@ -37,7 +39,7 @@ func (e *Engine) loadTimers() error {
 
 // fired is a hold that is due.
 type fired struct {
-	timer
+	layout.Timer
 	name RecordName
 }
 
@@ -65,9 +67,9 @@ func (e *Engine) fire(now time.Time) (err error) {
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(due, func(a, b fired) int { return cmp.Compare(a.kind, b.kind) })
+	slices.SortStableFunc(due, func(a, b fired) int { return cmp.Compare(a.Kind, b.Kind) })
 	for len(due) > 0 {
-		n := slices.IndexFunc(due, func(f fired) bool { return f.kind != due[0].kind })
+		n := slices.IndexFunc(due, func(f fired) bool { return f.Kind != due[0].Kind })
 		if n < 0 {
 			n = len(due)
 		}
@@ -85,7 +87,7 @@ func (e *Engine) fireAll(now time.Time, due []fired) error {
 	var writes []*Write
 	for i := range due {
 		f := &due[i]
-		prefix := string(recordPrefix(f.name))
+		prefix := string(layout.RecordPrefix(f.name))
 		h, err := pl.keyHead(prefix)
 		if err != nil {
 			return err
@@ -94,11 +96,11 @@ func (e *Engine) fireAll(now time.Time, due []fired) error {
 		if wake && pl.plannedOp(prefix) != nil {
 			continue // it ended with its record, which expired in this step
 		}
-		if h.acted && h.version == f.version+1 {
+		if h.acted && h.version == f.Version+1 {
 			continue // an act on many keys deleted the record, and ends the hold when it comes to it
 		}
-		if h.version != f.version || h.held != f.kind {
-			return corruptRow(appendHoldKey(nil, prefix), "a timer of another version")
+		if h.version != f.Version || h.held != f.Kind {
+			return layout.CorruptRow(layout.AppendHoldKey(nil, prefix), "a timer of another version")
 		}
 		w := &Write{Name: f.name, Tombstone: !wake}
 		if wake {
@@ -113,12 +115,12 @@ func (e *Engine) fireAll(now time.Time, due []fired) error {
 	if len(writes) == 0 {
 		return nil
 	}
-	p := newProposal(newTxnID(now, e.env.Rand), writes, Conditions{Principal: ownPrincipal})
-	p.cause = due[0].kind
+	p := newProposal(layout.NewTxnID(now, e.env.Rand), writes, Conditions{Principal: ownPrincipal})
+	p.cause = due[0].Kind
 	for i := range p.agents {
 		for j := range p.agents[i].ops {
-			if op := &p.agents[i].ops[j]; !op.tombstone {
-				op.held = recordHold{causeReady, readyTTL}
+			if op := &p.agents[i].ops[j]; !op.Tombstone {
+				op.Held = layout.RecordHold{Kind: layout.CauseReady, TTL: readyTTL}
 			}
 		}
 	}
@@ -133,19 +135,19 @@ const ownPrincipal = "statehouse"
 // longest, and notes when the next one is.
 func (e *Engine) dueHolds(now time.Time, most int) (due []fired, err error) {
 	t := &e.planner.timers
-	lower := []byte{timerTag}
+	lower := []byte{layout.TimerTag}
 	if !t.next.IsZero() {
-		lower = appendTime(lower, t.next)
+		lower = layout.AppendTime(lower, t.next)
 	}
-	it, err := newRowIter(e.db, lower, []byte{timerTag + 1})
+	it, err := newRowIter(e.db, lower, []byte{layout.TimerTag + 1})
 	if err != nil {
 		return nil, err
 	}
 	var next time.Time
 	for ok := it.first(); ok; ok = it.next() {
-		deadline, prefix, good := splitTimerKey(it.key())
-		row, good2 := parseTimer(it.body)
-		name, good3 := splitPrefix(prefix)
+		deadline, prefix, good := layout.SplitTimerKey(it.key())
+		row, good2 := layout.ParseTimer(it.body)
+		name, good3 := layout.SplitPrefix(prefix)
 		if !good || !good2 || !good3 {
 			it.corrupt()
 			break

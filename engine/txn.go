@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -133,7 +134,7 @@ func txnNotFound(id TxnID) error {
 
 // stage adds w to an open transaction. It replaces an earlier write of the same key.
 func (t *txnTable) stage(id TxnID, now time.Time, w Write) error {
-	prefix := string(recordPrefix(w.Name))
+	prefix := string(layout.RecordPrefix(w.Name))
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	x, err := t.openLocked(id, now)

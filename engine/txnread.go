@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -18,7 +19,7 @@ func (e *Engine) TxnGet(id TxnID, name RecordName) (Record, CommitTS, error) {
 	if err := name.Normalize(); err != nil {
 		return Record{}, 0, err
 	}
-	prefix := recordPrefix(name)
+	prefix := layout.RecordPrefix(name)
 	snapshot, own, err := e.txns.own(id, e.now(), string(prefix))
 	if err != nil {
 		return Record{}, 0, e.orCommitted(id, err)

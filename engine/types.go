@@ -2,6 +2,8 @@ package engine
 
 import (
 	"time"
+
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // Write is one key set, or a tombstone.
@@ -110,7 +112,7 @@ type Record struct {
 	// not the current one, when it would have, as it was written. Zero: never.
 	ExpiresAt time.Time
 
-	hold recordHold
+	hold layout.RecordHold
 }
 
 // Event is a commit as read from the log, reduced to what the Filter selects.

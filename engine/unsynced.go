@@ -10,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/record"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -34,7 +35,7 @@ const unsyncedText = "Statehouse ran without syncs\ndurable %d\nhash %x\n"
 
 func encodeUnsynced(m mark) []byte {
 	text := fmt.Sprintf(unsyncedText, m.ts, m.hash[:])
-	return fmt.Appendf(nil, "%schecksum %08x\n", text, crc32.Checksum([]byte(text), castagnoli))
+	return fmt.Appendf(nil, "%schecksum %08x\n", text, crc32.Checksum([]byte(text), layout.Castagnoli))
 }
 
 // readUnsynced returns the commit up to which everything was durable when the store last

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // DiskPart is something that takes space, and how much.
@@ -26,12 +27,12 @@ var partsOfStore = []struct {
 	name string
 	tags string
 }{
-	{"values", string(rune(recordTag))}, // of all versions
-	{"history", string(rune(eventTag))},
-	{"log", string(rune(logTag))},
-	{"outcomes", string(rune(outcomeTag))},
-	{"indexes", string([]rune{agentTag, forkTag, rangeTag, namespaceTag, holdTag, timerTag, readyTag})},
-	{"system", string([]rune{metaTag, systemTag})},
+	{"values", string(rune(layout.RecordTag))}, // of all versions
+	{"history", string(rune(layout.EventTag))},
+	{"log", string(rune(layout.LogTag))},
+	{"outcomes", string(rune(layout.OutcomeTag))},
+	{"indexes", string([]rune{layout.AgentTag, forkTag, rangeTag, layout.NamespaceTag, layout.HoldTag, layout.TimerTag, readyTag})},
+	{"system", string([]rune{layout.MetaTag, systemTag})},
 	{"imports", string(rune(stagedTag))}, // under way
 }
 
@@ -151,7 +152,7 @@ func (e *Engine) strides() ([][]byte, error) {
 	size := uint64(0)
 	for _, table := range levels[len(levels)-1] { // in the order of their keys
 		if size += table.Size; size >= compactionStride {
-			if last := bounds[len(bounds)-1]; comparer.Compare(table.Largest.UserKey, last) > 0 {
+			if last := bounds[len(bounds)-1]; layout.Comparer.Compare(table.Largest.UserKey, last) > 0 {
 				bounds = append(bounds, table.Largest.UserKey)
 			}
 			size = 0

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -102,7 +103,7 @@ type verifier struct {
 	head     mark
 	meta     meta
 	ahead    uint64 // outcomes kept up to the floor: their ids look younger than their commits
-	chained  chainHash
+	chained  layout.ChainHash
 	kept     keptChecks
 	held     heldChecks
 	imports  importChecks
@@ -120,8 +121,8 @@ func (v *verifier) run(ev *evidence) error {
 	if v.meta, err = readMeta(v.db, v.r.Format); err != nil {
 		return err
 	}
-	v.r.Epoch, v.chained = v.meta.lineage.current().name.String(), v.meta.base
-	if v.meta.base != (chainHash{}) {
+	v.r.Epoch, v.chained = v.meta.lineage.Current().Name.String(), v.meta.base
+	if v.meta.base != (layout.ChainHash{}) {
 		v.r.BaseHash = fmt.Sprintf("%x", v.meta.base)
 	}
 	if v.head, _, err = readHead(v.db); err != nil {
@@ -153,20 +154,20 @@ func (v *verifier) run(ev *evidence) error {
 
 // checkLog checks the commits in order, each with its events and records.
 func (v *verifier) checkLog() error {
-	it, err := newRowIter(v.db, []byte{logTag}, []byte{logTag + 1})
+	it, err := newRowIter(v.db, []byte{layout.LogTag}, []byte{layout.LogTag + 1})
 	if err != nil {
 		return err
 	}
-	var last logRow
+	var last layout.LogRow
 	for ok := it.first(); ok; ok = it.next() {
-		ts, good := splitLogKey(it.key())
-		row, good2 := parseLogRow(it.body)
+		ts, good := layout.SplitLogKey(it.key())
+		row, good2 := layout.ParseLogRow(it.body)
 		switch {
 		case !good || !good2:
 			it.corrupt()
 		case ts != v.r.Commits+1:
 			it.err = words.Failf(ErrDataLoss, "commit %d is missing from the log: %d follows %d", v.r.Commits+1, ts, v.r.Commits)
-		case row.commitTime.Before(last.commitTime):
+		case row.CommitTime.Before(last.CommitTime):
 			it.err = words.Failf(ErrDataLoss, "the commit_time of commit %d is before that of the commit before it", ts)
 		default:
 			it.err = v.checkCommit(ts, &row)
@@ -183,17 +184,17 @@ func (v *verifier) checkLog() error {
 	return it.close()
 }
 
-func (v *verifier) checkCommit(ts CommitTS, row *logRow) error {
-	for i := range row.parts {
-		part := &row.parts[i]
-		if i > 0 && compareAgents(row.parts[i-1].agent, part.agent) >= 0 {
+func (v *verifier) checkCommit(ts CommitTS, row *layout.LogRow) error {
+	for i := range row.Parts {
+		part := &row.Parts[i]
+		if i > 0 && compareAgents(row.Parts[i-1].Agent, part.Agent) >= 0 {
 			return words.Failf(ErrDataLoss, "commit %d names its agents out of order", ts)
 		}
 		if err := v.checkPart(ts, row, part); err != nil {
 			return err
 		}
 	}
-	if v.chained = row.chain(v.chained, ts); v.chained != row.hash {
+	if v.chained = row.Chain(v.chained, ts); v.chained != row.Hash {
 		return words.Failf(ErrDataLoss, "the hash chain breaks at commit %d: the log was changed", ts)
 	}
 	return v.checkOutcome(ts, row)
@@ -201,9 +202,9 @@ func (v *verifier) checkCommit(ts CommitTS, row *logRow) error {
 
 // checkPart compares an agent's part of a commit with the digest that the commit has of it, and
 // the clear text in it with the digests that it has of that.
-func (v *verifier) checkPart(ts CommitTS, row *logRow, part *logPart) error {
-	a := part.agent
-	body, err := getRow(v.db, eventKey(a, ts))
+func (v *verifier) checkPart(ts CommitTS, row *layout.LogRow, part *layout.LogPart) error {
+	a := part.Agent
+	body, err := getRow(v.db, layout.EventKey(a, ts))
 	if err != nil {
 		return err
 	}
@@ -211,7 +212,7 @@ func (v *verifier) checkPart(ts CommitTS, row *logRow, part *logPart) error {
 		return v.checkEventGone(ts, row, a)
 	}
 	ev, err := checkPart(body, ts, row, part)
-	if err == nil && ev.by.state == provenanceErased {
+	if err == nil && ev.By.State == layout.ProvenanceErased {
 		err = v.checkProvenanceGone(ts, a, ev)
 	}
 	if err != nil {
@@ -220,8 +221,8 @@ func (v *verifier) checkPart(ts CommitTS, row *logRow, part *logPart) error {
 	if err := v.checkAct(a, ts, ev); err != nil {
 		return err
 	}
-	for j := range ev.ops {
-		if err := v.checkOp(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: ev.ops[j].key}, &ev.ops[j], ts, row); err != nil {
+	for j := range ev.Ops {
+		if err := v.checkOp(RecordName{Namespace: a.Namespace, Agent: a.Agent, Key: ev.Ops[j].Key}, &ev.Ops[j], ts, row); err != nil {
 			return err
 		}
 	}
@@ -230,30 +231,30 @@ func (v *verifier) checkPart(ts CommitTS, row *logRow, part *logPart) error {
 
 // checkPart is what can be checked of a part without its records. Whether what is gone from it may
 // be is another question.
-func checkPart(body []byte, ts CommitTS, row *logRow, part *logPart) (*eventRow, error) {
-	a := part.agent
-	ev, ok := parseEventRow(body)
-	act, ok2 := ev.act(a, ts)
-	if !ok || !ok2 || len(ev.ops) == 0 && act == nil || ev.txnID != row.txnID || !ev.commitTime.Equal(row.commitTime) {
-		return nil, corruptRow(eventKey(a, ts), "missing, malformed or not of its commit")
+func checkPart(body []byte, ts CommitTS, row *layout.LogRow, part *layout.LogPart) (*layout.EventRow, error) {
+	a := part.Agent
+	ev, ok := layout.ParseEventRow(body)
+	act, ok2 := actOf(&ev, a, ts)
+	if !ok || !ok2 || len(ev.Ops) == 0 && act == nil || ev.TxnID != row.TxnID || !ev.CommitTime.Equal(row.CommitTime) {
+		return nil, layout.CorruptRow(layout.EventKey(a, ts), "missing, malformed or not of its commit")
 	}
-	if ev.digest() != part.digest {
+	if ev.Digest() != part.Digest {
 		return nil, words.Failf(ErrDataLoss, "commit %d has another digest of the event of agent %q: the log was changed", ts, a.Agent)
 	}
-	if ev.by.state == provenanceThere && ev.by.salt == (salt{}) {
+	if ev.By.State == layout.ProvenanceThere && ev.By.Salt == (layout.Salt{}) {
 		return nil, unsalted(ts, a)
 	}
-	if ev.by.state == provenanceThere && digestOf(ev.by.append(nil)) != ev.by.digest {
+	if ev.By.State == layout.ProvenanceThere && layout.DigestOf(ev.By.Append(nil)) != ev.By.Digest {
 		return nil, words.Failf(ErrDataLoss, "the metadata of commit %d differs from its digest in the event of agent %q", ts, a.Agent)
 	}
-	for j := range ev.ops {
-		op := &ev.ops[j]
+	for j := range ev.Ops {
+		op := &ev.Ops[j]
 		switch {
-		case op.key == "":
+		case op.Key == "":
 			return nil, words.Failf(ErrDataLoss, "operation %d of commit %d on agent %q has lost its name, and no erasure took it", j+1, ts, a.Agent)
-		case op.salt == (salt{}):
+		case op.Salt == (layout.Salt{}):
 			return nil, unsalted(ts, a)
-		case op.salt.nameDigest(a, op.key) != op.name:
+		case op.Salt.NameDigest(a, op.Key) != op.Name:
 			return nil, words.Failf(ErrDataLoss, "operation %d of commit %d on agent %q has another name than its digest says", j+1, ts, a.Agent)
 		}
 	}
@@ -266,9 +267,9 @@ func unsalted(ts CommitTS, a AgentName) error {
 }
 
 // checkOp compares an operation of the log with the record it made.
-func (v *verifier) checkOp(name RecordName, op *eventRowOp, ts CommitTS, row *logRow) error {
+func (v *verifier) checkOp(name RecordName, op *layout.EventRowOp, ts CommitTS, row *layout.LogRow) error {
 	v.r.Operations++
-	key := appendVersion(recordPrefix(name), op.version)
+	key := layout.AppendVersion(layout.RecordPrefix(name), op.Version)
 	body, err := getRow(v.db, key)
 	if err != nil {
 		return err
@@ -277,54 +278,54 @@ func (v *verifier) checkOp(name RecordName, op *eventRowOp, ts CommitTS, row *lo
 		return v.checkVersionGone(name, op, ts)
 	}
 	v.kept.matched++
-	rec, ok := parseRecordRow(body)
+	rec, ok := layout.ParseRecordRow(body)
 	switch {
-	case !ok, rec.commitTS != ts, !rec.commitTime.Equal(row.commitTime), rec.tombstone != op.tombstone, rec.gone != op.gone && (rec.gone != gonePruned || op.gone != 0), rec.hold != op.held,
-		!op.tombstone && rec.gone == 0 && (rec.digest() != op.digest || len(rec.value) != op.size):
-		return words.Failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", op.version, name.Key, name.Agent, ts)
-	case !op.tombstone && rec.gone != 0:
-		if err := v.checkValueGone(name, op.version, rec.gone); err != nil {
+	case !ok, rec.CommitTS != ts, !rec.CommitTime.Equal(row.CommitTime), rec.Tombstone != op.Tombstone, rec.Gone != op.Gone && (rec.Gone != layout.GonePruned || op.Gone != 0), rec.Hold != op.Held,
+		!op.Tombstone && rec.Gone == 0 && (rec.Digest() != op.Digest || len(rec.Value) != op.Size):
+		return words.Failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", op.Version, name.Key, name.Agent, ts)
+	case !op.Tombstone && rec.Gone != 0:
+		if err := v.checkValueGone(name, op.Version, rec.Gone); err != nil {
 			return err
 		}
 	}
-	if !rec.tombstone && rec.gone == 0 && rec.salt == (salt{}) {
+	if !rec.Tombstone && rec.Gone == 0 && rec.Salt == (layout.Salt{}) {
 		return unsalted(ts, name.AgentName())
 	}
-	if err := v.checkInherited(name, op.version); err != nil || op.version == 1 {
+	if err := v.checkInherited(name, op.Version); err != nil || op.Version == 1 {
 		return err
 	}
-	key = appendVersion(recordPrefix(name), op.version-1)
+	key = layout.AppendVersion(layout.RecordPrefix(name), op.Version-1)
 	if body, err = getRow(v.db, key); err != nil {
 		return err
 	}
 	if ts <= v.kept.pasts[name.Namespace].dropped {
 		if body != nil {
-			return words.Failf(ErrDataLoss, "version %d of key %q of agent %q is below what is kept of its namespace and is still there", op.version-1, name.Key, name.Agent)
+			return words.Failf(ErrDataLoss, "version %d of key %q of agent %q is below what is kept of its namespace and is still there", op.Version-1, name.Key, name.Agent)
 		}
 		return nil
 	}
-	if body, err = v.db.recordBody(name, op.version-1); err != nil {
+	if body, err = v.db.recordBody(name, op.Version-1); err != nil {
 		return err
 	}
-	if before, ok := parseRecordRow(body); !ok || before.commitTS >= ts {
-		return words.Failf(ErrDataLoss, "the versions of key %q of agent %q have a gap before %d", name.Key, name.Agent, op.version)
+	if before, ok := layout.ParseRecordRow(body); !ok || before.CommitTS >= ts {
+		return words.Failf(ErrDataLoss, "the versions of key %q of agent %q have a gap before %d", name.Key, name.Agent, op.Version)
 	}
 	return nil
 }
 
-func (v *verifier) checkOutcome(ts CommitTS, row *logRow) error {
-	o, found, err := dbState{v.db}.outcome(row.txnID)
+func (v *verifier) checkOutcome(ts CommitTS, row *layout.LogRow) error {
+	o, found, err := dbState{v.db}.outcome(row.TxnID)
 	switch {
 	case err != nil:
 		return err
-	case ts <= v.meta.floor && found && o.commitTS == ts && !madeBy(row.txnID, row.commitTime):
+	case ts <= v.meta.floor && found && o.CommitTS == ts && !madeBy(row.TxnID, row.CommitTime):
 		v.ahead++
 		return nil
-	case ts <= v.meta.floor && madeBy(row.txnID, row.commitTime.Add(clockSlack)):
+	case ts <= v.meta.floor && madeBy(row.TxnID, row.CommitTime.Add(clockSlack)):
 		// It was dropped; a row that is there belongs to a later use of the id.
 		return nil
-	case !found || o.commitTS != ts:
-		return words.Failf(ErrDataLoss, "the outcome of transaction %s (commit %d) is missing or wrong", row.txnID, ts)
+	case !found || o.CommitTS != ts:
+		return words.Failf(ErrDataLoss, "the outcome of transaction %s (commit %d) is missing or wrong", row.TxnID, ts)
 	}
 	return nil
 }
@@ -338,17 +339,17 @@ func (v *verifier) checkNothingElse() error {
 		count *uint64
 		check func(key, body []byte) error
 	}{
-		{recordTag, &v.r.Records, v.checkRecord},
-		{eventTag, &events, v.checkEventOfCommit},
+		{layout.RecordTag, &v.r.Records, v.checkRecord},
+		{layout.EventTag, &events, v.checkEventOfCommit},
 		{forkTag, &forks, v.checkForkRow},
 		{rangeTag, &ranges, v.checkRangeRow},
-		{outcomeTag, &v.r.Outcomes, v.nothing},
-		{agentTag, &v.r.Agents, v.checkAgent},
-		{namespaceTag, &v.r.Namespaces, v.checkNamespace},
-		{metaTag, &meta, v.checkMeta},
+		{layout.OutcomeTag, &v.r.Outcomes, v.nothing},
+		{layout.AgentTag, &v.r.Agents, v.checkAgent},
+		{layout.NamespaceTag, &v.r.Namespaces, v.checkNamespace},
+		{layout.MetaTag, &meta, v.checkMeta},
 		{systemTag, &v.r.System, v.checkSystem},
-		{holdTag, &v.r.Holds, v.checkHold},
-		{timerTag, &v.held.timers, v.checkTimer},
+		{layout.HoldTag, &v.r.Holds, v.checkHold},
+		{layout.TimerTag, &v.held.timers, v.checkTimer},
 		{readyTag, &v.held.ready, v.checkReady},
 		{stagedTag, &v.r.Staged, v.checkStaged},
 	}
@@ -398,16 +399,16 @@ func (v *verifier) countRows(tag byte, count *uint64, check func(key, body []byt
 // checkEventOfCommit checks that an event belongs to a commit. It is called in key order,
 // agent by agent and oldest first, so the first event of an agent is its first commit.
 func (v *verifier) checkEventOfCommit(key, body []byte) error {
-	a, ts, ok := splitEventKey(key)
+	a, ts, ok := layout.SplitEventKey(key)
 	if !ok || ts == 0 || ts > v.r.Commits {
-		return corruptRow(key, "an event of no commit")
+		return layout.CorruptRow(key, "an event of no commit")
 	}
 	row, err := readLogRow(v.db, ts)
 	if err != nil {
 		return err
 	}
-	for i := range row.parts {
-		if row.parts[i].agent == a {
+	for i := range row.Parts {
+		if row.Parts[i].Agent == a {
 			first := a != v.lastAgent
 			if err := v.checkHead(key, ts, body, first); err != nil || !first {
 				return err
@@ -416,27 +417,27 @@ func (v *verifier) checkEventOfCommit(key, body []byte) error {
 			return v.checkFirst(a, ts)
 		}
 	}
-	return corruptRow(key, "an event that its commit does not name")
+	return layout.CorruptRow(key, "an event that its commit does not name")
 }
 
 // checkFirst checks the row that lists an agent, given its first commit.
 func (v *verifier) checkFirst(a AgentName, ts CommitTS) error {
 	v.agents++
-	key := agentPrefix(agentTag, a)
+	key := layout.AgentPrefix(layout.AgentTag, a)
 	body, err := getRow(v.db, key)
 	if err != nil {
 		return err
 	}
 	if first, n := binary.Uvarint(body); n <= 0 || CommitTS(first) != ts && (CommitTS(first) > ts || v.kept.pasts[a.Namespace].dropped == 0) {
-		return corruptRow(key, "missing, or not the agent's first commit")
+		return layout.CorruptRow(key, "missing, or not the agent's first commit")
 	}
 	return nil
 }
 
 func (v *verifier) checkAgent(key, _ []byte) error {
 	var a AgentName
-	if rest, ok := splitNames(key, agentTag, &a.Namespace, &a.Agent); !ok || len(rest) != 0 {
-		return corruptRow(key, "malformed")
+	if rest, ok := layout.SplitNames(key, layout.AgentTag, &a.Namespace, &a.Agent); !ok || len(rest) != 0 {
+		return layout.CorruptRow(key, "malformed")
 	}
 	if a.Namespace != v.lastNamespace {
 		v.lastNamespace = a.Namespace
@@ -447,14 +448,14 @@ func (v *verifier) checkAgent(key, _ []byte) error {
 
 func (v *verifier) checkNamespace(key, body []byte) error {
 	var ns string
-	rest, ok := splitNames(key, namespaceTag, &ns)
+	rest, ok := layout.SplitNames(key, layout.NamespaceTag, &ns)
 	first, n := binary.Uvarint(body)
 	if !ok || len(rest) != 0 || n <= 0 {
-		return corruptRow(key, "malformed")
+		return layout.CorruptRow(key, "malformed")
 	}
 	// The rows of its agents were compared with their events above.
-	prefix := appendNames(nil, agentTag, ns)
-	it, err := newRowIter(v.db, prefix, successor(prefix))
+	prefix := layout.AppendNames(nil, layout.AgentTag, ns)
+	it, err := newRowIter(v.db, prefix, layout.Successor(prefix))
 	if err != nil {
 		return err
 	}
@@ -467,7 +468,7 @@ func (v *verifier) checkNamespace(key, body []byte) error {
 		return err
 	}
 	if least != first {
-		return corruptRow(key, "not the first commit of the namespace")
+		return layout.CorruptRow(key, "not the first commit of the namespace")
 	}
 	return nil
 }
@@ -475,7 +476,7 @@ func (v *verifier) checkNamespace(key, body []byte) error {
 // checkMeta refuses unknown meta rows.
 func (v *verifier) checkMeta(key, _ []byte) error {
 	if !isMetaKey(key) {
-		return corruptRow(key, "a meta row that nobody wrote")
+		return layout.CorruptRow(key, "a meta row that nobody wrote")
 	}
 	return nil
 }
@@ -483,7 +484,7 @@ func (v *verifier) checkMeta(key, _ []byte) error {
 // checkSystem checks only the form: whoever wrote a system row knows what must be in it.
 func (v *verifier) checkSystem(key, body []byte) error {
 	if _, _, ok := splitSystemKey(key); !ok || len(body) > MaxSystemBody {
-		return corruptRow(key, "malformed")
+		return layout.CorruptRow(key, "malformed")
 	}
 	return nil
 }
@@ -491,13 +492,13 @@ func (v *verifier) checkSystem(key, body []byte) error {
 // checkTags refuses rows with unknown tags.
 func (v *verifier) checkTags() error {
 	lower := []byte{0}
-	for _, tag := range []byte{agentTag, timerTag, eventTag, forkTag, rangeTag, holdTag, stagedTag, logTag, metaTag, namespaceTag, recordTag, systemTag, outcomeTag, readyTag, math.MaxUint8} { // in byte order
+	for _, tag := range []byte{layout.AgentTag, layout.TimerTag, layout.EventTag, forkTag, rangeTag, layout.HoldTag, stagedTag, layout.LogTag, layout.MetaTag, layout.NamespaceTag, layout.RecordTag, systemTag, layout.OutcomeTag, readyTag, math.MaxUint8} { // in byte order
 		it, err := newRowIter(v.db, lower, []byte{tag})
 		if err != nil {
 			return err
 		}
 		if it.it.First() {
-			it.err = corruptRow(it.key(), "a row that nobody wrote")
+			it.err = layout.CorruptRow(it.key(), "a row that nobody wrote")
 		}
 		if err := it.close(); err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/sim/simtest"
 )
 
@@ -74,7 +75,7 @@ func TestVerifyMissesNoRow(t *testing.T) {
 	simtest.Serial(t)
 	const each = 127 // of the bytes of most rows one of so many is changed; of those of holds, forks and acts one of three
 	dense := func(key []byte) bool {
-		return bytes.Contains([]byte{holdTag, timerTag, readyTag, forkTag, rangeTag}, key[:1]) || bytes.HasPrefix(key, agentPrefix(recordTag, AgentName{Namespace: "default", Agent: "m"}))
+		return bytes.Contains([]byte{layout.HoldTag, layout.TimerTag, readyTag, forkTag, rangeTag}, key[:1]) || bytes.HasPrefix(key, layout.AgentPrefix(layout.RecordTag, AgentName{Namespace: "default", Agent: "m"}))
 	}
 	for _, steps := range []int{0, 1, 100} {
 		disk := vfs.NewCrashableMem()
@@ -99,10 +100,10 @@ func TestVerifyMissesNoRow(t *testing.T) {
 		// Nothing says when a deadline was moved last, and how far an act has come it may say by any key before the next one.
 		untold := func(key, was, is []byte) bool {
 			switch key[0] {
-			case holdTag:
-				a, _ := parseHold(was)
-				b, ok := parseHold(is)
-				a.moved = b.moved
+			case layout.HoldTag:
+				a, _ := layout.ParseHold(was)
+				b, ok := layout.ParseHold(is)
+				a.Moved = b.Moved
 				return ok && a == b
 			case rangeTag:
 				a, _ := parseRangeAct(key, was)
@@ -125,7 +126,7 @@ func TestVerifyMissesNoRow(t *testing.T) {
 				try("is removed", key, drop(key))
 			}
 			for at := range bodies[i] {
-				if passed++; key[0] != outcomeTag && (passed%each == 0 || steps == 1 && dense(key) && passed%3 == 0) {
+				if passed++; key[0] != layout.OutcomeTag && (passed%each == 0 || steps == 1 && dense(key) && passed%3 == 0) {
 					is := bytes.Clone(bodies[i])
 					if is[at]++; !untold(key, bodies[i], is) {
 						try(fmt.Sprintf("is changed at %d", at), key, set(key, is))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // Somebody who writes to the store past the engine, with checksums that are right:
@@ -105,7 +106,7 @@ func drop(key []byte) tamper {
 
 func set(key, body []byte) tamper {
 	return func(t *testing.T, db *pebble.DB) {
-		if err := db.Set(key, sealRow(key, body), pebble.Sync); err != nil {
+		if err := db.Set(key, layout.SealRow(key, body), pebble.Sync); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -130,29 +131,31 @@ func all(ts ...tamper) tamper {
 	}
 }
 
-func recordKeyOf(n RecordName, v Version) []byte { return appendVersion(recordPrefix(n), v) }
+func recordKeyOf(n RecordName, v Version) []byte {
+	return layout.AppendVersion(layout.RecordPrefix(n), v)
+}
 
-func withRecord(n RecordName, v Version, f func(r *recordRow)) tamper {
+func withRecord(n RecordName, v Version, f func(r *layout.RecordRow)) tamper {
 	return change(recordKeyOf(n, v), func(body []byte) []byte {
-		r, _ := parseRecordRow(body)
+		r, _ := layout.ParseRecordRow(body)
 		f(&r)
-		return r.append(nil)
+		return r.Append(nil)
 	})
 }
 
-func withEvent(a AgentName, ts CommitTS, f func(r *eventRow)) tamper {
-	return change(eventKey(a, ts), func(body []byte) []byte {
-		r, _ := parseEventRow(body)
+func withEvent(a AgentName, ts CommitTS, f func(r *layout.EventRow)) tamper {
+	return change(layout.EventKey(a, ts), func(body []byte) []byte {
+		r, _ := layout.ParseEventRow(body)
 		f(&r)
-		return r.append(nil)
+		return r.Append(nil)
 	})
 }
 
-func withLog(ts CommitTS, f func(r *logRow)) tamper {
-	return change(logKey(ts), func(body []byte) []byte {
-		r, _ := parseLogRow(body)
+func withLog(ts CommitTS, f func(r *layout.LogRow)) tamper {
+	return change(layout.LogKey(ts), func(body []byte) []byte {
+		r, _ := layout.ParseLogRow(body)
 		f(&r)
-		return r.append(nil)
+		return r.Append(nil)
 	})
 }
 
@@ -163,73 +166,75 @@ func first(ts CommitTS) func([]byte) []byte {
 }
 
 func TestVerifyFindsTampering(t *testing.T) {
-	agentKey := func(a AgentName) []byte { return agentPrefix(agentTag, a) }
-	namespaceKey := func(ns string) []byte { return appendNames(nil, namespaceTag, ns) }
-	loose := &recordRow{commitTS: 3, commitTime: time.UnixMilli(1), value: []byte(`{}`)}
+	agentKey := func(a AgentName) []byte { return layout.AgentPrefix(layout.AgentTag, a) }
+	namespaceKey := func(ns string) []byte { return layout.AppendNames(nil, layout.NamespaceTag, ns) }
+	loose := &layout.RecordRow{CommitTS: 3, CommitTime: time.UnixMilli(1), Value: []byte(`{}`)}
 	for _, c := range []struct {
 		what string
 		do   tamper
 		says string
 	}{
-		{"a value", withRecord(annK, 4, func(r *recordRow) { r.value = []byte(`{"n":10}`) }), `version 4 of key "k" of agent "ann" differs`},
-		{"a value, same size", withRecord(annK, 1, func(r *recordRow) { r.value = []byte(`{"n":2}`) }), `version 1 of key "k" of agent "ann" differs`},
-		{"a record's commit", withRecord(annK, 1, func(r *recordRow) { r.commitTS = 2 }), "differs from the log (commit 1)"},
-		{"a record's time", withRecord(bobK, 1, func(r *recordRow) { r.commitTime = r.commitTime.Add(1) }), "differs from the log (commit 2)"},
-		{"a tombstone taken back", withRecord(annK, 3, func(r *recordRow) { r.tombstone, r.value = false, []byte(`{}`) }), `version 3 of key "k" of agent "ann" differs`},
-		{"a record deleted", withRecord(bobK, 2, func(r *recordRow) { r.tombstone, r.value = true, nil }), `version 2 of key "k" of agent "bob" differs`},
+		{"a value", withRecord(annK, 4, func(r *layout.RecordRow) { r.Value = []byte(`{"n":10}`) }), `version 4 of key "k" of agent "ann" differs`},
+		{"a value, same size", withRecord(annK, 1, func(r *layout.RecordRow) { r.Value = []byte(`{"n":2}`) }), `version 1 of key "k" of agent "ann" differs`},
+		{"a record's commit", withRecord(annK, 1, func(r *layout.RecordRow) { r.CommitTS = 2 }), "differs from the log (commit 1)"},
+		{"a record's time", withRecord(bobK, 1, func(r *layout.RecordRow) { r.CommitTime = r.CommitTime.Add(1) }), "differs from the log (commit 2)"},
+		{"a tombstone taken back", withRecord(annK, 3, func(r *layout.RecordRow) { r.Tombstone, r.Value = false, []byte(`{}`) }), `version 3 of key "k" of agent "ann" differs`},
+		{"a record deleted", withRecord(bobK, 2, func(r *layout.RecordRow) { r.Tombstone, r.Value = true, nil }), `version 2 of key "k" of agent "bob" differs`},
 		{"newest version gone", drop(recordKeyOf(annK, 5)), "not in the state"},
 		{"old version gone", drop(recordKeyOf(annK, 1)), "not in the state"},
-		{"version too many", set(recordKeyOf(annK, 6), loose.append(nil)), "the state holds 11 versions, the log made 10"},
-		{"record too many", set(recordKeyOf(RecordName{Namespace: "default", Agent: "ann", Key: "zz"}, 1), loose.append(nil)), "the state holds 11 versions"},
-		{"record of nobody", set(recordKeyOf(RecordName{Namespace: "x", Agent: "y", Key: "z"}, 1), loose.append(nil)), "the state holds 11 versions"},
+		{"version too many", set(recordKeyOf(annK, 6), loose.Append(nil)), "the state holds 11 versions, the log made 10"},
+		{"record too many", set(recordKeyOf(RecordName{Namespace: "default", Agent: "ann", Key: "zz"}, 1), loose.Append(nil)), "the state holds 11 versions"},
+		{"record of nobody", set(recordKeyOf(RecordName{Namespace: "x", Agent: "y", Key: "z"}, 1), loose.Append(nil)), "the state holds 11 versions"},
 
-		{"event gone", drop(eventKey(ann, 4)), "missing, malformed or not of its commit"},
-		{"event of one of three agents gone", drop(eventKey(bob, 2)), "missing, malformed or not of its commit"},
-		{"event too many", set(eventKey(bob, 4), (&eventRow{txnID: "x", ops: []eventRowOp{{key: "k", version: 1}}}).append(nil)), "an event that its commit does not name"},
-		{"event of a commit to come", set(eventKey(bob, 9), (&eventRow{txnID: "x"}).append(nil)), "an event of no commit"},
-		{"metadata", withEvent(ann, 6, func(r *eventRow) { r.by.metadata["step"] = "7" }), "the metadata of commit 6 differs from its digest"},
-		{"metadata and its digest", withEvent(ann, 6, func(r *eventRow) {
-			r.by.metadata["step"] = "7"
-			r.by.digest = digestOf(r.by.append(nil))
+		{"event gone", drop(layout.EventKey(ann, 4)), "missing, malformed or not of its commit"},
+		{"event of one of three agents gone", drop(layout.EventKey(bob, 2)), "missing, malformed or not of its commit"},
+		{"event too many", set(layout.EventKey(bob, 4), (&layout.EventRow{TxnID: "x", Ops: []layout.EventRowOp{{Key: "k", Version: 1}}}).Append(nil)), "an event that its commit does not name"},
+		{"event of a commit to come", set(layout.EventKey(bob, 9), (&layout.EventRow{TxnID: "x"}).Append(nil)), "an event of no commit"},
+		{"metadata", withEvent(ann, 6, func(r *layout.EventRow) { r.By.Metadata["step"] = "7" }), "the metadata of commit 6 differs from its digest"},
+		{"metadata and its digest", withEvent(ann, 6, func(r *layout.EventRow) {
+			r.By.Metadata["step"] = "7"
+			r.By.Digest = layout.DigestOf(r.By.Append(nil))
 		}), `commit 6 has another digest of the event of agent "ann"`},
-		{"principal", withEvent(ann, 6, func(r *eventRow) { r.by.principal = "mallory" }), "the metadata of commit 6 differs from its digest"},
-		{"trace", withEvent(ann, 6, func(r *eventRow) { r.by.traceID = "4bf92f3577b34da6a3ce929d0e0e4736" }), "the metadata of commit 6 differs from its digest"},
-		{"salt of the metadata", withEvent(ann, 6, func(r *eventRow) { r.by.salt[3]++ }), "the metadata of commit 6 differs from its digest"},
-		{"metadata erased by nobody", withEvent(ann, 6, func(r *eventRow) { r.by = provenance{state: provenanceErased, digest: r.by.digest} }), "and no erasure took it"},
-		{"a name of an event", withEvent(ann, 4, func(r *eventRow) { r.ops[1].key = "m" }), "has another name than its digest says"},
-		{"salt of a name", withEvent(ann, 4, func(r *eventRow) { r.ops[1].salt[0]++ }), "has another name than its digest says"},
-		{"names of an event traded", withEvent(ann, 4, func(r *eventRow) { r.ops[0].key, r.ops[1].key = r.ops[1].key, r.ops[0].key }), "has another name than its digest says"},
-		{"a name erased by nobody", withEvent(ann, 4, func(r *eventRow) { r.ops[1].key = "" }), "and no erasure took it"},
-		{"a value erased by nobody", all(withRecord(annK, 4, func(r *recordRow) { r.gone = goneErased }),
-			withEvent(ann, 4, func(r *eventRow) { r.ops[0].gone = goneErased })), "and no erasure took it"},
-		{"a value pruned by nobody", withRecord(annK, 4, func(r *recordRow) { r.gone = gonePruned }), "and no retention could prune it"},
-		{"no salt of a value", all(withRecord(annK, 4, func(r *recordRow) { r.salt = salt{} })), "differs from the log (commit 4)"},
-		{"salt of a value", withRecord(annK, 4, func(r *recordRow) { r.salt[15]++ }), "differs from the log (commit 4)"},
-		{"transaction id of an event", withEvent(ann, 1, func(r *eventRow) { r.txnID = "txn-9" }), "not of its commit"},
-		{"operations of an event", withEvent(ann, 4, func(r *eventRow) { r.ops = r.ops[:1] }), "commit 4 has another digest"},
-		{"event and record", all(withRecord(annK, 5, func(r *recordRow) { r.value = []byte(`{"n":0}`) }),
-			withEvent(ann, 6, func(r *eventRow) { r.ops[0].digest = (&recordRow{value: []byte(`{"n":0}`)}).digest() })), "commit 6 has another digest"},
-		{"version of an event", withEvent(ann, 6, func(r *eventRow) { r.ops[0].version = 4 }), "commit 6 has another digest"},
+		{"principal", withEvent(ann, 6, func(r *layout.EventRow) { r.By.Principal = "mallory" }), "the metadata of commit 6 differs from its digest"},
+		{"trace", withEvent(ann, 6, func(r *layout.EventRow) { r.By.TraceID = "4bf92f3577b34da6a3ce929d0e0e4736" }), "the metadata of commit 6 differs from its digest"},
+		{"salt of the metadata", withEvent(ann, 6, func(r *layout.EventRow) { r.By.Salt[3]++ }), "the metadata of commit 6 differs from its digest"},
+		{"metadata erased by nobody", withEvent(ann, 6, func(r *layout.EventRow) {
+			r.By = layout.Provenance{State: layout.ProvenanceErased, Digest: r.By.Digest}
+		}), "and no erasure took it"},
+		{"a name of an event", withEvent(ann, 4, func(r *layout.EventRow) { r.Ops[1].Key = "m" }), "has another name than its digest says"},
+		{"salt of a name", withEvent(ann, 4, func(r *layout.EventRow) { r.Ops[1].Salt[0]++ }), "has another name than its digest says"},
+		{"names of an event traded", withEvent(ann, 4, func(r *layout.EventRow) { r.Ops[0].Key, r.Ops[1].Key = r.Ops[1].Key, r.Ops[0].Key }), "has another name than its digest says"},
+		{"a name erased by nobody", withEvent(ann, 4, func(r *layout.EventRow) { r.Ops[1].Key = "" }), "and no erasure took it"},
+		{"a value erased by nobody", all(withRecord(annK, 4, func(r *layout.RecordRow) { r.Gone = layout.GoneErased }),
+			withEvent(ann, 4, func(r *layout.EventRow) { r.Ops[0].Gone = layout.GoneErased })), "and no erasure took it"},
+		{"a value pruned by nobody", withRecord(annK, 4, func(r *layout.RecordRow) { r.Gone = layout.GonePruned }), "and no retention could prune it"},
+		{"no salt of a value", all(withRecord(annK, 4, func(r *layout.RecordRow) { r.Salt = layout.Salt{} })), "differs from the log (commit 4)"},
+		{"salt of a value", withRecord(annK, 4, func(r *layout.RecordRow) { r.Salt[15]++ }), "differs from the log (commit 4)"},
+		{"transaction id of an event", withEvent(ann, 1, func(r *layout.EventRow) { r.TxnID = "txn-9" }), "not of its commit"},
+		{"operations of an event", withEvent(ann, 4, func(r *layout.EventRow) { r.Ops = r.Ops[:1] }), "commit 4 has another digest"},
+		{"event and record", all(withRecord(annK, 5, func(r *layout.RecordRow) { r.Value = []byte(`{"n":0}`) }),
+			withEvent(ann, 6, func(r *layout.EventRow) { r.Ops[0].Digest = (&layout.RecordRow{Value: []byte(`{"n":0}`)}).Digest() })), "commit 6 has another digest"},
+		{"version of an event", withEvent(ann, 6, func(r *layout.EventRow) { r.Ops[0].Version = 4 }), "commit 6 has another digest"},
 
-		{"last commit out of the log", drop(logKey(6)), "the log ends at commit 5 but the witness saw commit 6"},
-		{"a commit out of the log", drop(logKey(3)), "commit 3 is missing from the log"},
-		{"first commit out of the log", drop(logKey(1)), "commit 1 is missing from the log"},
-		{"a commit put in front", set(logKey(0), (&logRow{txnID: "x"}).append(nil)), "commit 1 is missing from the log: 0 follows 0"},
-		{"time of a commit", withLog(6, func(r *logRow) { r.commitTime = r.commitTime.Add(time.Hour) }), "not of its commit"},
-		{"transaction id of a commit", withLog(2, func(r *logRow) { r.txnID = "txn-9" }), "not of its commit"},
-		{"hash of the last commit", withLog(6, func(r *logRow) { r.hash[0]++ }), "commit 6 is not the one the witness saw"},
-		{"hash of a commit", withLog(3, func(r *logRow) { r.hash[31]++ }), "the hash chain breaks at commit 3"},
-		{"agent out of a commit", withLog(2, func(r *logRow) { r.parts = r.parts[:2] }), "the hash chain breaks at commit 2"},
-		{"agents of a commit traded", withLog(2, func(r *logRow) {
-			r.parts[0].digest, r.parts[1].digest = r.parts[1].digest, r.parts[0].digest
+		{"last commit out of the log", drop(layout.LogKey(6)), "the log ends at commit 5 but the witness saw commit 6"},
+		{"a commit out of the log", drop(layout.LogKey(3)), "commit 3 is missing from the log"},
+		{"first commit out of the log", drop(layout.LogKey(1)), "commit 1 is missing from the log"},
+		{"a commit put in front", set(layout.LogKey(0), (&layout.LogRow{TxnID: "x"}).Append(nil)), "commit 1 is missing from the log: 0 follows 0"},
+		{"time of a commit", withLog(6, func(r *layout.LogRow) { r.CommitTime = r.CommitTime.Add(time.Hour) }), "not of its commit"},
+		{"transaction id of a commit", withLog(2, func(r *layout.LogRow) { r.TxnID = "txn-9" }), "not of its commit"},
+		{"hash of the last commit", withLog(6, func(r *layout.LogRow) { r.Hash[0]++ }), "commit 6 is not the one the witness saw"},
+		{"hash of a commit", withLog(3, func(r *layout.LogRow) { r.Hash[31]++ }), "the hash chain breaks at commit 3"},
+		{"agent out of a commit", withLog(2, func(r *layout.LogRow) { r.Parts = r.Parts[:2] }), "the hash chain breaks at commit 2"},
+		{"agents of a commit traded", withLog(2, func(r *layout.LogRow) {
+			r.Parts[0].Digest, r.Parts[1].Digest = r.Parts[1].Digest, r.Parts[0].Digest
 		}), "commit 2 has another digest"},
-		{"digest of a part", withLog(2, func(r *logRow) { r.parts[2].digest[5]++ }), "commit 2 has another digest"},
-		{"name of a part erased by nobody", withLog(2, func(r *logRow) { r.parts[0].agent = AgentName{} }), "missing, malformed or not of its commit"},
-		{"agents of a commit out of order", withLog(2, func(r *logRow) { r.parts[0], r.parts[1] = r.parts[1], r.parts[0] }), "out of order"},
+		{"digest of a part", withLog(2, func(r *layout.LogRow) { r.Parts[2].Digest[5]++ }), "commit 2 has another digest"},
+		{"name of a part erased by nobody", withLog(2, func(r *layout.LogRow) { r.Parts[0].Agent = AgentName{} }), "missing, malformed or not of its commit"},
+		{"agents of a commit out of order", withLog(2, func(r *layout.LogRow) { r.Parts[0], r.Parts[1] = r.Parts[1], r.Parts[0] }), "out of order"},
 
-		{"outcome gone", drop(outcomeKey(tamperID(2))), "the outcome of transaction txn-2 (commit 2) is missing or wrong"},
-		{"outcome of another commit", change(outcomeKey(tamperID(2)), func([]byte) []byte { return (&outcomeRow{commitTS: 3}).append(nil) }), "the outcome of transaction txn-2"},
-		{"outcome too many", set(outcomeKey("txn-9"), (&outcomeRow{commitTS: 3}).append(nil)), "7 outcomes are kept, 6 should be"},
+		{"outcome gone", drop(layout.OutcomeKey(tamperID(2))), "the outcome of transaction txn-2 (commit 2) is missing or wrong"},
+		{"outcome of another commit", change(layout.OutcomeKey(tamperID(2)), func([]byte) []byte { return (&layout.OutcomeRow{CommitTS: 3}).Append(nil) }), "the outcome of transaction txn-2"},
+		{"outcome too many", set(layout.OutcomeKey("txn-9"), (&layout.OutcomeRow{CommitTS: 3}).Append(nil)), "7 outcomes are kept, 6 should be"},
 		{"outcomes said to be dropped", set(floorKey, uvarint(3)), "6 outcomes are kept, 3 should be"},
 		{"more outcomes dropped than commits", set(floorKey, uvarint(9)), "6 outcomes are kept, 0 should be"},
 
@@ -240,8 +245,8 @@ func TestVerifyFindsTampering(t *testing.T) {
 		{"namespace too many", set(namespaceKey("third"), uvarint(1)), "not the first commit of the namespace"},
 		{"namespace of a commit of another", change(namespaceKey("other"), first(1)), "not the first commit of the namespace"},
 		{"namespace said to begin later", change(namespaceKey("other"), first(5)), "not the first commit of the namespace"},
-		{"format", change([]byte{metaTag, 'f'}, func([]byte) []byte { return []byte{1} }), "the store says format [1], its identity file 2"},
-		{"format gone", drop([]byte{metaTag, 'f'}), "the store says format []"},
+		{"format", change([]byte{layout.MetaTag, 'f'}, func([]byte) []byte { return []byte{1} }), "the store says format [1], its identity file 2"},
+		{"format gone", drop([]byte{layout.MetaTag, 'f'}), "the store says format []"},
 		{"row of no kind", set([]byte("zebra"), nil), `row "zebra"`},
 		{"meta row of no kind", set([]byte("mz"), nil), `row "mz"`},
 		{"features gone", drop(featuresKey), `row "mx": missing`},
@@ -249,11 +254,11 @@ func TestVerifyFindsTampering(t *testing.T) {
 		{"no epoch", set(epochKey, []byte{0}), `row "me"`},
 		{"the chain's beginning", set(baseKey, append(make([]byte, 31), 1)), "the hash chain breaks at commit 1"},
 		{"a kind that is reserved", set([]byte("d"), nil), `row "d"`},
-		{"a field of an event that nobody knows", change(eventKey(ann, 6), func(b []byte) []byte { return append(b, 2, 1, 'x') }), "malformed"},
-		{"a field of a commit that nobody knows", change(logKey(4), func(b []byte) []byte { return append(b, 2, 1, 'x') }), "malformed"},
+		{"a field of an event that nobody knows", change(layout.EventKey(ann, 6), func(b []byte) []byte { return append(b, 2, 1, 'x') }), "malformed"},
+		{"a field of a commit that nobody knows", change(layout.LogKey(4), func(b []byte) []byte { return append(b, 2, 1, 'x') }), "malformed"},
 		{"a field of a record that nobody knows", change(recordKeyOf(annK, 2), func(b []byte) []byte { return append(b, 2, 1, 'x') }), "differs from the log"},
 		{"a checksum", func(t *testing.T, db *pebble.DB) {
-			if err := db.Set(logKey(4), []byte("no row at all"), pebble.Sync); err != nil {
+			if err := db.Set(layout.LogKey(4), []byte("no row at all"), pebble.Sync); err != nil {
 				t.Fatal(err)
 			}
 		}, "checksum mismatch"},
@@ -312,7 +317,7 @@ func rawRow(t *testing.T, db *pebble.DB, key []byte) []byte {
 func TestTailNeedsWitness(t *testing.T) {
 	fs := vfs.NewMem()
 	env := tamperStore(t, fs)
-	rewrite(t, fs, drop(logKey(6)))
+	rewrite(t, fs, drop(layout.LogKey(6)))
 	if err := makeWitness(fs, fs.PathJoin(tamperDir, witnessName), mark{}); err != nil {
 		t.Fatal(err)
 	}
@@ -326,9 +331,9 @@ func TestTailNeedsWitness(t *testing.T) {
 // remembers (G8).
 func TestTamperedAnswers(t *testing.T) {
 	for what, do := range map[string]tamper{ // order does not matter
-		"event gone":        drop(eventKey(bob, 5)),
-		"commit gone":       drop(logKey(5)),
-		"outcome malformed": change(outcomeKey(tamperID(5)), func([]byte) []byte { return nil }),
+		"event gone":        drop(layout.EventKey(bob, 5)),
+		"commit gone":       drop(layout.LogKey(5)),
+		"outcome malformed": change(layout.OutcomeKey(tamperID(5)), func([]byte) []byte { return nil }),
 	} {
 		fs := vfs.NewMem()
 		tamperStore(t, fs)

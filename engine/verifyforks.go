@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -12,8 +13,8 @@ import (
 // log, no others, and, when the fork is said to be whole, all.
 
 // checkAct checks what an event has of an act.
-func (v *verifier) checkAct(a AgentName, ts CommitTS, ev *eventRow) error {
-	x, _ := ev.act(a, ts)
+func (v *verifier) checkAct(a AgentName, ts CommitTS, ev *layout.EventRow) error {
+	x, _ := actOf(ev, a, ts)
 	switch {
 	case x == nil:
 		return nil
@@ -26,14 +27,14 @@ func (v *verifier) checkAct(a AgentName, ts CommitTS, ev *eventRow) error {
 func (v *verifier) checkFork(f *fork) error {
 	has := v.db.forks.get(f.agent)
 	if has == nil || has.at != f.at || has.parent != f.parent || has.upTo != f.upTo || f.upTo >= f.at {
-		return corruptRow(f.key(), "missing, or not what the log has")
+		return layout.CorruptRow(f.key(), "missing, or not what the log has")
 	}
-	body, err := getRow(v.db, agentPrefix(agentTag, f.parent))
+	body, err := getRow(v.db, layout.AgentPrefix(layout.AgentTag, f.parent))
 	if err != nil {
 		return err
 	}
-	d := decoder{rest: body}
-	if first := CommitTS(d.uvarint()); body == nil || d.failed || first > f.upTo {
+	d := layout.Decoder{Rest: body}
+	if first := CommitTS(d.Uvarint()); body == nil || d.Failed || first > f.upTo {
 		return words.Failf(ErrDataLoss, "agent %q is a fork of agent %q as of commit %d, which had no commit by then", f.agent.Agent, f.parent.Agent, f.upTo)
 	}
 	return nil
@@ -43,15 +44,15 @@ func (v *verifier) checkFork(f *fork) error {
 func (v *verifier) checkForkRow(key, body []byte) error {
 	f, ok := parseFork(key, body)
 	if !ok || f.at > v.r.Commits {
-		return corruptRow(key, "malformed")
+		return layout.CorruptRow(key, "malformed")
 	}
-	event, err := getRow(v.db, eventKey(f.agent, f.at))
+	event, err := getRow(v.db, layout.EventKey(f.agent, f.at))
 	if err != nil || event == nil && f.at < v.kept.pasts[f.agent.Namespace].dropped {
 		return err
 	}
-	ev, ok := parseEventRow(event)
-	if act, good := ev.act(f.agent, f.at); !ok || !good || act == nil || act.fork == nil || act.fork.parent != f.parent || act.fork.upTo != f.upTo {
-		return corruptRow(key, "not what the log has")
+	ev, ok := layout.ParseEventRow(event)
+	if act, good := actOf(&ev, f.agent, f.at); !ok || !good || act == nil || act.fork == nil || act.fork.parent != f.parent || act.fork.upTo != f.upTo {
+		return layout.CorruptRow(key, "not what the log has")
 	}
 	if f.whole {
 		return v.checkWhole(f)
@@ -66,7 +67,7 @@ func (v *verifier) checkWhole(f *fork) error {
 		return err
 	}
 	for ok := c.rows.first(); ok; ok = c.rows.next() {
-		n, version, _ := splitRecordKey(c.rows.key())
+		n, version, _ := layout.SplitRecordKey(c.rows.key())
 		if c.rows.err = v.checkCopied(n, version); c.rows.err != nil {
 			break
 		}
@@ -87,8 +88,8 @@ func (v *verifier) checkCopied(n RecordName, version Version) error {
 // below reports whether an agent has a version in rows of its own, and whether retention has passed what
 // superseded it there.
 func (v *verifier) below(n RecordName, version Version) (there, superseded bool, err error) {
-	prefix := recordPrefix(n)
-	it, err := newRowIter(v.db, prefix, successor(appendVersion(prefix, version)))
+	prefix := layout.RecordPrefix(n)
+	it, err := newRowIter(v.db, prefix, layout.Successor(layout.AppendVersion(prefix, version)))
 	if err != nil {
 		return false, false, err
 	}
@@ -102,7 +103,7 @@ func (v *verifier) below(n RecordName, version Version) (there, superseded bool,
 		_, row, good := recordAt(it)
 		dropped, failed := v.droppedOf(n.AgentName())
 		it.err = cmp.Or(it.err, failed)
-		superseded = good && row.commitTS <= dropped
+		superseded = good && row.CommitTS <= dropped
 	}
 	return there, superseded, it.close()
 }
@@ -113,7 +114,7 @@ func (v *verifier) checkInherited(n RecordName, version Version) error {
 	if f == nil || n.Key < firstKey {
 		return nil
 	}
-	prefix := recordPrefix(n)
+	prefix := layout.RecordPrefix(n)
 	c, err := newForkCopy(v.db, f)
 	if err != nil {
 		return err
@@ -127,35 +128,35 @@ func (v *verifier) checkInherited(n RecordName, version Version) error {
 }
 
 // checkCopy checks a row that was copied to a fork, if it is one.
-func (v *verifier) checkCopy(n RecordName, at Version, row *recordRow) (copied bool, err error) {
+func (v *verifier) checkCopy(n RecordName, at Version, row *layout.RecordRow) (copied bool, err error) {
 	f := v.db.forks.get(n.AgentName())
-	if f == nil || row.commitTS > f.upTo {
+	if f == nil || row.CommitTS > f.upTo {
 		return false, nil
 	}
 	v.kept.copies++
-	prefix := recordPrefix(n)
+	prefix := layout.RecordPrefix(n)
 	if f.bare && bytes.Equal(prefix, v.kept.lastCopy) {
 		return true, words.Failf(ErrDataLoss, "version %d of key %q of agent %q is below what is kept of its namespace and is still there", at, n.Key, n.Agent)
 	}
 	v.kept.lastCopy = prefix
-	if rest := string(appendVersion(append([]byte(n.Key), terminator), at)); !f.whole && rest > f.copied || n.Key < firstKey {
+	if rest := string(layout.AppendVersion(append([]byte(n.Key), layout.Terminator), at)); !f.whole && rest > f.copied || n.Key < firstKey {
 		return true, words.Failf(ErrDataLoss, "version %d of key %q of agent %q is of before the agent began, and nothing copied it", at, n.Key, n.Agent)
 	}
 	from := n
-	from.Agent = v.db.forks.owner(n.AgentName(), row.commitTS).Agent
-	differs := words.Failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d of agent %q)", at, n.Key, n.Agent, row.commitTS, from.Agent)
-	log, err := readLogRow(v.db, row.commitTS)
+	from.Agent = v.db.forks.owner(n.AgentName(), row.CommitTS).Agent
+	differs := words.Failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d of agent %q)", at, n.Key, n.Agent, row.CommitTS, from.Agent)
+	log, err := readLogRow(v.db, row.CommitTS)
 	if err != nil {
 		return true, err
 	}
-	if !log.commitTime.Equal(row.commitTime) {
+	if !log.CommitTime.Equal(row.CommitTime) {
 		return true, differs
 	}
-	body, err := getRow(v.db, eventKey(from.AgentName(), row.commitTS))
-	if err != nil || body == nil && row.commitTS < v.kept.pasts[n.Namespace].dropped {
+	body, err := getRow(v.db, layout.EventKey(from.AgentName(), row.CommitTS))
+	if err != nil || body == nil && row.CommitTS < v.kept.pasts[n.Namespace].dropped {
 		return true, err
 	}
-	ev, ok := parseEventRow(body)
+	ev, ok := layout.ParseEventRow(body)
 	if !ok {
 		return true, differs
 	}
@@ -165,9 +166,9 @@ func (v *verifier) checkCopy(n RecordName, at Version, row *recordRow) (copied b
 		}
 		return true, err
 	}
-	for i := range ev.ops {
-		if op := &ev.ops[i]; op.key == n.Key && op.version == at {
-			if op.tombstone != row.tombstone || !op.tombstone && row.gone == 0 && (row.digest() != op.digest || len(row.value) != op.size) {
+	for i := range ev.Ops {
+		if op := &ev.Ops[i]; op.Key == n.Key && op.Version == at {
+			if op.Tombstone != row.Tombstone || !op.Tombstone && row.Gone == 0 && (row.Digest() != op.Digest || len(row.Value) != op.Size) {
 				return true, differs
 			}
 			return true, v.checkCopyGone(n, at, row)
@@ -177,9 +178,9 @@ func (v *verifier) checkCopy(n RecordName, at Version, row *recordRow) (copied b
 }
 
 // checkCopyGone checks that the value of a copy could go: with the fork's, or before it was copied.
-func (v *verifier) checkCopyGone(n RecordName, at Version, row *recordRow) error {
-	if row.tombstone || row.gone != goneErased {
-		if row.gone == gonePruned && v.kept.pasts[n.Namespace].keeping == 0 {
+func (v *verifier) checkCopyGone(n RecordName, at Version, row *layout.RecordRow) error {
+	if row.Tombstone || row.Gone != layout.GoneErased {
+		if row.Gone == layout.GonePruned && v.kept.pasts[n.Namespace].keeping == 0 {
 			return words.Failf(ErrDataLoss, "version %d of key %q of agent %q was pruned, and no retention could prune it", at, n.Key, n.Agent)
 		}
 		return nil

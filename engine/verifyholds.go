@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -15,14 +16,14 @@ type heldChecks struct {
 	records, timers uint64 // records whose newest version was written with a hold; timer rows
 	ready, places   uint64 // rows of what is ready; what there should be of both
 	last            []byte // the record that was seen last
-	head            agentHead
+	head            layout.AgentHead
 }
 
 // checkRecord is called in key order: of a key, the newest version first.
 func (v *verifier) checkRecord(key, body []byte) error {
-	if n := len(key) - numberSize; n > 0 && !bytes.Equal(key[:n], v.held.last) {
+	if n := len(key) - layout.NumberSize; n > 0 && !bytes.Equal(key[:n], v.held.last) {
 		v.held.last = append(v.held.last[:0], key[:n]...)
-		if row, ok := parseRecordRow(body); ok && row.hold.kind != 0 {
+		if row, ok := layout.ParseRecordRow(body); ok && row.Hold.Kind != 0 {
 			v.held.records++
 		}
 	}
@@ -31,32 +32,32 @@ func (v *verifier) checkRecord(key, body []byte) error {
 
 // checkHold compares a hold with its record and its timer.
 func (v *verifier) checkHold(key, body []byte) error {
-	prefix, ok := splitHoldKey(key)
-	h, ok2 := parseHold(body)
-	if !ok || !ok2 || h.moved > v.r.Commits {
-		return corruptRow(key, "malformed")
+	prefix, ok := layout.SplitHoldKey(key)
+	h, ok2 := layout.ParseHold(body)
+	if !ok || !ok2 || h.Moved > v.r.Commits {
+		return layout.CorruptRow(key, "malformed")
 	}
-	it, err := newRowIter(v.db, []byte(prefix), successor([]byte(prefix)))
+	it, err := newRowIter(v.db, []byte(prefix), layout.Successor([]byte(prefix)))
 	if err != nil {
 		return err
 	}
 	if it.first() {
-		if at, row, ok := recordAt(it); ok && (at != h.version || row.hold != h.recordHold) {
-			it.err = corruptRow(key, "of another version than the current one")
+		if at, row, ok := recordAt(it); ok && (at != h.Version || row.Hold != h.RecordHold) {
+			it.err = layout.CorruptRow(key, "of another version than the current one")
 		}
 	} else if it.err == nil {
-		it.err = corruptRow(key, "of no record")
+		it.err = layout.CorruptRow(key, "of no record")
 	}
 	if err := it.close(); err != nil {
 		return err
 	}
-	v.held.places += uint64(len(h.places(prefix)))
-	for _, at := range h.places(prefix) {
+	v.held.places += uint64(len(placesOf(&h, prefix)))
+	for _, at := range placesOf(&h, prefix) {
 		if body, err = getRow(v.db, at); err != nil {
 			return err
 		}
-		if t, ok := parseTimer(body); !ok || t.kind != h.kind || t.version != h.version {
-			return corruptRow(at, "missing, or not of its hold")
+		if t, ok := layout.ParseTimer(body); !ok || t.Kind != h.Kind || t.Version != h.Version {
+			return layout.CorruptRow(at, "missing, or not of its hold")
 		}
 	}
 	return nil
@@ -64,16 +65,16 @@ func (v *verifier) checkHold(key, body []byte) error {
 
 func (v *verifier) checkReady(key, body []byte) error {
 	_, _, ok := splitReady(key)
-	if t, ok2 := parseTimer(body); !ok || !ok2 || t.kind != causeReady {
-		return corruptRow(key, "malformed")
+	if t, ok2 := layout.ParseTimer(body); !ok || !ok2 || t.Kind != layout.CauseReady {
+		return layout.CorruptRow(key, "malformed")
 	}
 	return nil
 }
 
 func (v *verifier) checkTimer(key, body []byte) error {
-	_, _, ok := splitTimerKey(key)
-	if _, ok2 := parseTimer(body); !ok || !ok2 {
-		return corruptRow(key, "malformed")
+	_, _, ok := layout.SplitTimerKey(key)
+	if _, ok2 := layout.ParseTimer(body); !ok || !ok2 {
+		return layout.CorruptRow(key, "malformed")
 	}
 	return nil
 }
@@ -93,13 +94,13 @@ func (v *verifier) checkHead(key []byte, ts CommitTS, body []byte, first bool) e
 	if !slices.Contains(v.meta.used, featureTimers) {
 		return nil
 	}
-	row, ok := parseEventRow(body)
+	row, ok := layout.ParseEventRow(body)
 	if !ok {
-		return corruptRow(key, "malformed")
+		return layout.CorruptRow(key, "malformed")
 	}
-	head := headOf(ts, &row)
-	if !first && row.own.cause != 0 && head.user != v.held.head.user {
-		return words.Failf(ErrDataLoss, "the daemon's own commit %d follows commit %d of its agent, and says %d", ts, v.held.head.user, head.user)
+	head := layout.HeadOf(ts, &row)
+	if !first && row.Own.Cause != 0 && head.User != v.held.head.User {
+		return words.Failf(ErrDataLoss, "the daemon's own commit %d follows commit %d of its agent, and says %d", ts, v.held.head.User, head.User)
 	}
 	v.held.head = head
 	return nil

@@ -1,6 +1,9 @@
 package engine
 
-import "statehouse.dev/statehouse/engine/words"
+import (
+	"statehouse.dev/statehouse/engine/layout"
+	"statehouse.dev/statehouse/engine/words"
+)
 
 // importChecks is what verify knows of imports under way.
 type importChecks struct {
@@ -20,25 +23,25 @@ func (v *verifier) checkStaged(key, body []byte) error {
 	}
 	switch {
 	case !ok || x == nil:
-		return corruptRow(key, "staged by no import")
+		return layout.CorruptRow(key, "staged by no import")
 	case tag == stagedHeadTag:
-		d := decoder{rest: body}
-		if d.uvarint() == 0 || d.byte() > byte(owesErasure) || !d.end() {
-			return corruptRow(key, "malformed")
+		d := layout.Decoder{Rest: body}
+		if d.Uvarint() == 0 || d.Byte() > byte(owesErasure) || !d.End() {
+			return layout.CorruptRow(key, "malformed")
 		}
 		return nil
-	case tag != stagedEventTag || len(rest) != numberSize:
-		return corruptRow(key, "malformed")
+	case tag != stagedEventTag || len(rest) != layout.NumberSize:
+		return layout.CorruptRow(key, "malformed")
 	}
 	n := stagedNumber(key)
 	if _, ok := parseImportEvent(body); !ok {
-		return corruptRow(key, "malformed")
+		return layout.CorruptRow(key, "malformed")
 	}
 	if c.events[id] == 0 && x.State == ImportMaking {
 		c.events[id] = n - 1 // those before are commits
 	}
 	if c.events[id]++; n != c.events[id] {
-		return corruptRow(key, "an event before it is missing")
+		return layout.CorruptRow(key, "an event before it is missing")
 	}
 	return nil
 }

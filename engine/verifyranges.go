@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -19,7 +20,7 @@ func (v *verifier) checkMany(g *rangeAct) error {
 		up = nil
 	}
 	if up != nil && !up.same(g) {
-		return corruptRow(g.key(), "not what the log has")
+		return layout.CorruptRow(g.key(), "not what the log has")
 	}
 	lower, upper := g.bounds()
 	all, err := g.over(v.db, lower, upper)
@@ -30,15 +31,15 @@ func (v *verifier) checkMany(g *rangeAct) error {
 	if err != nil {
 		return firstError(err, all.close())
 	}
-	base := agentPrefix(recordTag, g.agent)
+	base := layout.AgentPrefix(layout.RecordTag, g.agent)
 	for ok := all.first(); ok; ok = all.next() {
-		n, at, good := splitRecordKey(all.key())
+		n, at, good := layout.SplitRecordKey(all.key())
 		_, row, good2 := recordAt(all)
 		if !good || !good2 {
 			all.corrupt()
 			break
 		}
-		if row.commitTS != g.at {
+		if row.CommitTS != g.at {
 			continue
 		}
 		rest := string(all.key()[len(base):])
@@ -90,20 +91,20 @@ func (m *manyChecks) close() error {
 }
 
 // checkManyRow checks a row that an act came to.
-func (v *verifier) checkManyRow(g manyChecks, n RecordName, at Version, row *recordRow) error {
+func (v *verifier) checkManyRow(g manyChecks, n RecordName, at Version, row *layout.RecordRow) error {
 	v.kept.matched++
 	v.r.Operations++
 	if !g.madeLike(row) {
 		return words.Failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", at, n.Key, n.Agent, g.at)
 	}
-	if !row.tombstone && row.gone != 0 {
-		if err := v.checkValueGone(n, at, row.gone); err != nil {
+	if !row.Tombstone && row.Gone != 0 {
+		if err := v.checkValueGone(n, at, row.Gone); err != nil {
 			return err
 		}
 	}
 	dropped := v.kept.pasts[n.Namespace].dropped
 	body, err := v.db.recordBody(n, at-1)
-	before, ok := parseRecordRow(body)
+	before, ok := layout.ParseRecordRow(body)
 	switch {
 	case err != nil:
 		return err
@@ -111,9 +112,9 @@ func (v *verifier) checkManyRow(g manyChecks, n RecordName, at Version, row *rec
 		return words.Failf(ErrDataLoss, "version %d of key %q of agent %q is below what is kept of its namespace and is still there", at-1, n.Key, n.Agent)
 	case g.at <= dropped || g.at == dropped+1 && body == nil: // where retention is
 		return nil
-	case !ok || before.commitTS >= g.at:
+	case !ok || before.CommitTS >= g.at:
 		return words.Failf(ErrDataLoss, "the versions of key %q of agent %q have a gap before %d", n.Key, n.Agent, at)
-	case row.tombstone && before.tombstone:
+	case row.Tombstone && before.Tombstone:
 		return words.Failf(ErrDataLoss, "version %d of key %q of agent %q was deleted by commit %d, and there was nothing to delete", at, n.Key, n.Agent, g.at)
 	case g.blind || !g.restores:
 		return nil
@@ -122,26 +123,26 @@ func (v *verifier) checkManyRow(g manyChecks, n RecordName, at Version, row *rec
 }
 
 // madeLike reports whether a row can be one that the act came to. A value may have gone since.
-func (g *rangeAct) madeLike(row *recordRow) bool {
-	if row.commitTS != g.at || !row.commitTime.Equal(g.time) || len(row.fields) > 0 {
+func (g *rangeAct) madeLike(row *layout.RecordRow) bool {
+	if row.CommitTS != g.at || !row.CommitTime.Equal(g.time) || len(row.Fields) > 0 {
 		return false
 	}
-	return row.tombstone && row.gone == 0 || g.restores && !row.tombstone
+	return row.Tombstone && row.Gone == 0 || g.restores && !row.Tombstone
 }
 
 // checkRestored checks that a row which a restore came to is what was there then, and was not there before it.
-func (g *manyChecks) checkRestored(n RecordName, at Version, row, before *recordRow) error {
-	then, err := newestThen(g.then, recordPrefix(n), at, g.to)
+func (g *manyChecks) checkRestored(n RecordName, at Version, row, before *layout.RecordRow) error {
+	then, err := newestThen(g.then, layout.RecordPrefix(n), at, g.to)
 	switch {
 	case err != nil:
 		return err
-	case then == nil || then.tombstone:
-		if !row.tombstone {
+	case then == nil || then.Tombstone:
+		if !row.Tombstone {
 			return words.Failf(ErrDataLoss, "version %d of key %q of agent %q was restored by commit %d, and at commit %d there was none", at, n.Key, n.Agent, g.at, g.to)
 		}
-	case row.tombstone, then.gone == 0 && row.gone == 0 && (row.salt != then.salt || !bytes.Equal(row.value, then.value)):
+	case row.Tombstone, then.Gone == 0 && row.Gone == 0 && (row.Salt != then.Salt || !bytes.Equal(row.Value, then.Value)):
 		return words.Failf(ErrDataLoss, "version %d of key %q of agent %q is not what was there at commit %d, as commit %d restored it", at, n.Key, n.Agent, g.to, g.at)
-	case before.commitTS <= g.to || then.gone == 0 && !before.tombstone && before.gone == 0 && bytes.Equal(before.value, then.value):
+	case before.CommitTS <= g.to || then.Gone == 0 && !before.Tombstone && before.Gone == 0 && bytes.Equal(before.Value, then.Value):
 		return words.Failf(ErrDataLoss, "version %d of key %q of agent %q was restored by commit %d, and there was nothing to restore", at, n.Key, n.Agent, g.at)
 	}
 	return nil
@@ -151,15 +152,15 @@ func (g *manyChecks) checkRestored(n RecordName, at Version, row, before *record
 func (v *verifier) checkRangeRow(key, body []byte) error {
 	g, ok := parseRangeAct(key, body)
 	if !ok || g.at > v.r.Commits {
-		return corruptRow(key, "malformed")
+		return layout.CorruptRow(key, "malformed")
 	}
-	event, err := getRow(v.db, eventKey(g.agent, g.at))
+	event, err := getRow(v.db, layout.EventKey(g.agent, g.at))
 	if err != nil {
 		return err
 	}
-	ev, ok := parseEventRow(event)
-	if act := ev.manyIn(g.agent, g.at); !ok || act == nil || !act.same(g) {
-		return corruptRow(key, "not what the log has")
+	ev, ok := layout.ParseEventRow(event)
+	if act := manyIn(&ev, g.agent, g.at); !ok || act == nil || !act.same(g) {
+		return layout.CorruptRow(key, "not what the log has")
 	}
 	return nil
 }
@@ -171,11 +172,11 @@ func (v *verifier) droppedOf(a AgentName) (CommitTS, error) {
 	if dropped == 0 {
 		return 0, nil
 	}
-	body, err := getRow(v.db, eventKey(a, dropped+1))
+	body, err := getRow(v.db, layout.EventKey(a, dropped+1))
 	if body == nil || err != nil {
 		return dropped, err
 	}
-	if ev, ok := parseEventRow(body); ok && ev.manyIn(a, dropped+1) != nil {
+	if ev, ok := layout.ParseEventRow(body); ok && manyIn(&ev, a, dropped+1) != nil {
 		dropped++
 	}
 	return dropped, nil
@@ -183,8 +184,8 @@ func (v *verifier) droppedOf(a AgentName) (CommitTS, error) {
 
 // copiedFromAct checks a copy of a row that an act came to, if the event of its commit is one. There the row itself
 // is checked, unless it has gone.
-func (v *verifier) copiedFromAct(ev *eventRow, from RecordName, at Version, row *recordRow) (is bool, err error) {
-	g := ev.manyIn(from.AgentName(), row.commitTS)
+func (v *verifier) copiedFromAct(ev *layout.EventRow, from RecordName, at Version, row *layout.RecordRow) (is bool, err error) {
+	g := manyIn(ev, from.AgentName(), row.CommitTS)
 	if g == nil || !g.covers(from.Key) || !g.madeLike(row) {
 		return false, nil
 	}
@@ -192,9 +193,9 @@ func (v *verifier) copiedFromAct(ev *eventRow, from RecordName, at Version, row 
 	if body == nil || err != nil {
 		return true, err
 	}
-	of, ok := parseRecordRow(body)
-	if !ok || of.tombstone != row.tombstone || of.commitTS != row.commitTS ||
-		row.gone == 0 && of.gone == 0 && (of.salt != row.salt || !bytes.Equal(of.value, row.value)) {
+	of, ok := layout.ParseRecordRow(body)
+	if !ok || of.Tombstone != row.Tombstone || of.CommitTS != row.CommitTS ||
+		row.Gone == 0 && of.Gone == 0 && (of.Salt != row.Salt || !bytes.Equal(of.Value, row.Value)) {
 		return false, nil
 	}
 	return true, nil
@@ -215,11 +216,11 @@ func (v *verifier) erasedUnder(g *rangeAct) (is bool, err error) {
 		if !good {
 			break
 		}
-		if prefix := it.key()[:len(it.key())-numberSize]; !bytes.Equal(prefix, last) {
+		if prefix := it.key()[:len(it.key())-layout.NumberSize]; !bytes.Equal(prefix, last) {
 			last, erased = append(last[:0], prefix...), false
 		}
-		is = erased && row.commitTS == g.at
-		erased = erased || row.tombstone && row.gone == goneErased
+		is = erased && row.CommitTS == g.at
+		erased = erased || row.Tombstone && row.Gone == layout.GoneErased
 	}
 	return is, it.close()
 }

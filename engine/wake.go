@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -41,9 +42,9 @@ func (w wakeValue) text() []byte {
 }
 
 // op is the operation that writes a wake-up.
-func (w wakeValue) op(h recordHold) partOp {
+func (w wakeValue) op(h layout.RecordHold) partOp {
 	op := partOp{value: w.text()}
-	op.held = h
+	op.Held = h
 	return op
 }
 
@@ -55,7 +56,7 @@ func parseWake(text []byte) (w wakeValue) {
 // readyOf is the operation that makes a wake-up ready, by its value.
 func readyOf(value []byte) partOp {
 	w := wakeValue{DueAt: parseWake(value).DueAt}
-	return w.op(recordHold{causeReady, readyTTL})
+	return w.op(layout.RecordHold{Kind: layout.CauseReady, TTL: readyTTL})
 }
 
 // wakeOf is the name of a record's wake-up.
@@ -97,7 +98,7 @@ func (d PutDue) check(w *Write, _ *Limits) (Evaluation, error) {
 func (d PutDue) fingerprint(b []byte) []byte {
 	b = append(b, 'p')
 	if !d.At.IsZero() {
-		return appendTime(append(b, 't'), d.At)
+		return layout.AppendTime(append(b, 't'), d.At)
 	}
 	return binary.AppendUvarint(b, uint64(d.In))
 }
@@ -105,11 +106,11 @@ func (d PutDue) fingerprint(b []byte) []byte {
 func (d PutDue) evaluate(v *evaluation, op *askedOp) error {
 	at := d.At.UTC()
 	if d.At.IsZero() {
-		at = deadlineAfter(v.time, d.In)
+		at = layout.DeadlineAfter(v.time, d.In)
 	}
 	v.pl.wakes.Store(true)
 	v.set(op.name, op.partOp)
-	v.set(wakeOf(op.name), wakeValue{DueAt: at}.op(recordHold{CauseDue, max(at.Sub(v.time), 1)}))
+	v.set(wakeOf(op.name), wakeValue{DueAt: at}.op(layout.RecordHold{Kind: CauseDue, TTL: max(at.Sub(v.time), 1)}))
 	return nil
 }
 
@@ -122,7 +123,7 @@ func (pl *planner) endWakes(part *agentPart) error {
 	}
 	var at map[string]int // the operations on wake-ups
 	for j := range part.ops {
-		if op := &part.ops[j]; isWake(op.key) {
+		if op := &part.ops[j]; isWake(op.Key) {
 			if at == nil {
 				at = make(map[string]int)
 			}
@@ -131,13 +132,13 @@ func (pl *planner) endWakes(part *agentPart) error {
 	}
 	for j := range part.ops {
 		op := &part.ops[j]
-		if !op.tombstone || hidden(op.key) {
+		if !op.Tombstone || hidden(op.Key) {
 			continue
 		}
-		end := partOp{prefix: string(recordPrefix(RecordName{Namespace: part.agent.Namespace, Agent: part.agent.Agent, Key: dueKey(op.key)}))}
-		end.key, end.tombstone = dueKey(op.key), true
+		end := partOp{prefix: string(layout.RecordPrefix(RecordName{Namespace: part.agent.Namespace, Agent: part.agent.Agent, Key: dueKey(op.Key)}))}
+		end.Key, end.Tombstone = dueKey(op.Key), true
 		if i, found := at[end.prefix]; found {
-			if !part.ops[i].tombstone { // else an erasure may have made it, and it says so
+			if !part.ops[i].Tombstone { // else an erasure may have made it, and it says so
 				part.ops[i] = end
 			}
 			continue
@@ -162,7 +163,7 @@ func (e *Engine) DueAt(n RecordName) (time.Time, error) {
 		return time.Time{}, err
 	}
 	n = wakeOf(n)
-	rec, err := Snapshot{e: e, ts: e.Published()}.get(n, recordPrefix(n))
+	rec, err := Snapshot{e: e, ts: e.Published()}.get(n, layout.RecordPrefix(n))
 	if err != nil || !rec.Exists {
 		return time.Time{}, e.noted(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )
 
@@ -47,7 +48,7 @@ func (w *went) add(kind, name string, body []byte) error {
 		w.erased, ok = CommitTS(ts), n > 0 && n == len(body)
 	}
 	if !ok {
-		return corruptRow(systemKey(kind, name), "malformed")
+		return layout.CorruptRow(systemKey(kind, name), "malformed")
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"statehouse.dev/statehouse/engine/layout"
 )
 
 // The witness is a file beside the store that names the last commits of the log. Pebble
@@ -32,14 +33,14 @@ type witness struct {
 // A mark is a commit of the log with the hash chain's value there.
 type mark struct {
 	ts   CommitTS
-	hash chainHash
+	hash layout.ChainHash
 }
 
 const (
 	witnessName  = "witness"
 	witnessMagic = "SHWITNS1"
 	slotStride   = 4096 // slots in separate pages
-	slotSize     = 8 + 8 + 8 + len(chainHash{}) + 4
+	slotSize     = 8 + 8 + 8 + len(layout.ChainHash{}) + 4
 )
 
 func (m mark) appendSlot(dst []byte, turn uint64) []byte {
@@ -47,18 +48,18 @@ func (m mark) appendSlot(dst []byte, turn uint64) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, turn)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(m.ts))
 	dst = append(dst, m.hash[:]...)
-	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst, castagnoli))
+	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst, layout.Castagnoli))
 }
 
 func parseSlot(b []byte) (m mark, turn uint64, ok bool) {
 	if len(b) != slotSize || !bytes.HasPrefix(b, []byte(witnessMagic)) ||
-		crc32.Checksum(b[:slotSize-4], castagnoli) != binary.LittleEndian.Uint32(b[slotSize-4:]) {
+		crc32.Checksum(b[:slotSize-4], layout.Castagnoli) != binary.LittleEndian.Uint32(b[slotSize-4:]) {
 		return mark{}, 0, false
 	}
-	d := decoder{rest: b[len(witnessMagic):]}
-	turn = binary.BigEndian.Uint64(d.bytes(8))
-	m.ts = CommitTS(binary.BigEndian.Uint64(d.bytes(8)))
-	copy(m.hash[:], d.bytes(len(m.hash)))
+	d := layout.Decoder{Rest: b[len(witnessMagic):]}
+	turn = binary.BigEndian.Uint64(d.Bytes(8))
+	m.ts = CommitTS(binary.BigEndian.Uint64(d.Bytes(8)))
+	copy(m.hash[:], d.Bytes(len(m.hash)))
 	return m, turn, true
 }
 

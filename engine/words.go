@@ -1,6 +1,9 @@
 package engine
 
-import "statehouse.dev/statehouse/engine/words"
+import (
+	"statehouse.dev/statehouse/engine/layout"
+	"statehouse.dev/statehouse/engine/words"
+)
 
 // The words that all rooms of the engine share, under the names that its users know, as package os has those
 // of io/fs. What they mean is said where they are declared.
@@ -22,6 +25,19 @@ const (
 	MaxNamespaceBytes = words.MaxNamespaceBytes
 	MaxPrincipalBytes = words.MaxPrincipalBytes
 	MaxTraceIDBytes   = words.MaxTraceIDBytes
+)
+
+// What the rows of the store say, and their readers are told.
+type (
+	Cause = layout.Cause
+	Epoch = layout.Epoch
+)
+
+const (
+	CauseExpired = layout.CauseExpired
+	CauseLapsed  = layout.CauseLapsed
+	CauseDue     = layout.CauseDue
+	MaxTTL       = layout.MaxTTL
 )
 
 // The closed set of errors: match them with errors.Is.

@@ -24,7 +24,7 @@ func acts() []Bug {
 		},
 		{
 			Name: "fork-sees-its-parent-go-on", Guarantee: "G10", About: "a fork shows what its parent wrote after it", Tests: forks,
-			Edits: []Edit{{"engine/forkrows.go", "		if row.commitTS <= o.upTo {\n			o.body", "		if row.commitTS <= o.upTo+1 {\n			o.body"}},
+			Edits: []Edit{{"engine/forkrows.go", "		if row.CommitTS <= o.upTo {\n			o.body", "		if row.CommitTS <= o.upTo+1 {\n			o.body"}},
 		},
 		{
 			Name: "fork-versions-begin-anew", Guarantee: "G3", About: "an inherited key that a cache says was never written gets version 1 again", Tests: "./engine ^TestForkOfWhatWasLookedFor$",

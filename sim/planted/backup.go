@@ -31,7 +31,7 @@ func backups() []Bug {
 		},
 		{
 			Name: "restore-forgets-outcomes", Guarantee: "G6", Tests: pkg, About: "a restored store has no outcomes, so that a commit sent again is applied again",
-			Edits: []Edit{{"engine/restore.go", "if row.Key[0] == outcomeTag && ts <= r.floor && madeBy(", "if row.Key[0] == outcomeTag && madeBy("}},
+			Edits: []Edit{{"engine/restore.go", "if row.Key[0] == layout.OutcomeTag && ts <= r.floor && madeBy(", "if row.Key[0] == layout.OutcomeTag && madeBy("}},
 		},
 		{
 			Name: "restore-unmarked", Guarantee: "G7", Tests: pkg, About: "nothing says that a directory is being restored, until it is",
@@ -39,7 +39,7 @@ func backups() []Bug {
 		},
 		{
 			Name: "restore-keeps-the-epoch", Guarantee: "G5", Tests: wire, About: "a restored store goes on in the epoch of the one that was backed up",
-			Edits: []Edit{{"engine/restore.go", "r.lineage.restored(head.ts, next)", "r.lineage"}},
+			Edits: []Edit{{"engine/restore.go", "r.lineage.Restored(head.ts, next)", "r.lineage"}},
 		},
 		{
 			Name: "page-of-another-epoch", Guarantee: "G5", Tests: wire, About: "a page token of before a restore is taken for one of the commit that has its number now",

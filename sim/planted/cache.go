@@ -37,11 +37,11 @@ func hot() []Bug {
 		},
 		{
 			Name: "reverse-skips-after-a-delete", Guarantee: "G3", About: "a list in reverse leaves out the key before one that is deleted",
-			Edits: []Edit{{"engine/scan.go", "	case c.o.Reverse:\n		return c.more\n", "	case c.o.Reverse:\n		if c.more && !c.rec.Exists {\n\t\t\treturn c.rows.before(c.rows.key()[:len(c.rows.key())-numberSize])\n\t\t}\n\t\treturn c.more\n"}},
+			Edits: []Edit{{"engine/scan.go", "	case c.o.Reverse:\n		return c.more\n", "	case c.o.Reverse:\n		if c.more && !c.rec.Exists {\n\t\t\treturn c.rows.before(c.rows.key()[:len(c.rows.key())-layout.NumberSize])\n\t\t}\n\t\treturn c.more\n"}},
 		},
 		{
 			Name: "reverse-stops-at-the-oldest", Guarantee: "G3", About: "a list in reverse shows the oldest version of a key that has several",
-			Edits: []Edit{{"engine/scan.go", "		if row.commitTS <= c.s.ts {\n			if seen = true; c.o.KeysOnly {", "		if row.commitTS <= c.s.ts && !seen {\n			if seen = true; c.o.KeysOnly {"}},
+			Edits: []Edit{{"engine/scan.go", "		if row.CommitTS <= c.s.ts {\n			if seen = true; c.o.KeysOnly {", "		if row.CommitTS <= c.s.ts && !seen {\n			if seen = true; c.o.KeysOnly {"}},
 		},
 	}
 }

@@ -10,7 +10,7 @@ func distant() []Bug {
 		},
 		{
 			Name: "time-bound-exclusive", Guarantee: "G3", About: "a read as of the very time of a commit does not see it",
-			Edits: []Edit{{"engine/read.go", "if row.commitTime.After(t) {", "if !row.commitTime.Before(t) {"}},
+			Edits: []Edit{{"engine/read.go", "if row.CommitTime.After(t) {", "if !row.CommitTime.Before(t) {"}},
 		},
 		{
 			Name: "old-version-search", Guarantee: "G3", About: "the search for a version with many newer ones stops one too early",
@@ -18,7 +18,7 @@ func distant() []Bug {
 		},
 		{
 			Name: "pruned-forgotten-at-recovery", Guarantee: "G6", About: "after a restart it is forgotten how old the outcomes were that were dropped: their ids are taken for new",
-			Edits: []Edit{{"engine/follow.go", "		e.prunedTime.Store(row.commitTime.UnixNano())\n", "		_ = row\n"}},
+			Edits: []Edit{{"engine/follow.go", "		e.prunedTime.Store(row.CommitTime.UnixNano())\n", "		_ = row\n"}},
 		},
 		{
 			Name: "last-listed-may-change", Guarantee: "G3", About: "of a page that a transaction listed, the last key may change before it commits",

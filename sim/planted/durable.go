@@ -57,15 +57,15 @@ func visibility() []Bug {
 		},
 		{
 			Name: "newest-version-read", Guarantee: "G4", About: "a read takes a key's newest version, whether it is published or not",
-			Edits: []Edit{{"engine/read.go", "		if row.commitTS <= s.ts {\n\t\t\trec.fill", "		if row.commitTS <= s.ts+1 {\n\t\t\trec.fill"}},
+			Edits: []Edit{{"engine/read.go", "		if row.CommitTS <= s.ts {\n			rec.fill", "		if row.CommitTS <= s.ts+1 {\n			rec.fill"}},
 		},
 		{
 			Name: "version-read-unpublished", Guarantee: "G4", About: "reading a version by its number does not look whether it is published",
-			Edits: []Edit{{"engine/read.go", "if body == nil || v == 0 || row.commitTS > e.Published() {", "if body == nil || v == 0 {"}},
+			Edits: []Edit{{"engine/read.go", "if body == nil || v == 0 || row.CommitTS > e.Published() {", "if body == nil || v == 0 {"}},
 		},
 		{
 			Name: "outcome-before-durable", Guarantee: "G4", About: "a transaction is called committed while a crash can still take it back",
-			Edits: []Edit{{"engine/outcome.go", "if err == nil && found && o.commitTS <= e.Published() {", "if err == nil && found {"}},
+			Edits: []Edit{{"engine/outcome.go", "if err == nil && found && o.CommitTS <= e.Published() {", "if err == nil && found {"}},
 		},
 		{
 			Name: "refusal-before-durable", Guarantee: "G4", About: "a refusal that rests on commits not yet durable leaves before they are",

@@ -25,7 +25,7 @@ func evaluations() []Bug {
 		},
 		{
 			Name: "increments-in-parallel", Guarantee: "G3", About: "operations of one request do not see what those before them made of a key", Tests: "./engine ^TestEvaluated$",
-			Edits: []Edit{{"engine/evaluate.go", "	own := v.find(name.AgentName(), prefix)\n	if own == nil {", "	own := v.find(name.AgentName(), prefix)\n	if own == nil || own.sum == (valueSum{}) {"}},
+			Edits: []Edit{{"engine/evaluate.go", "	own := v.find(name.AgentName(), prefix)\n	if own == nil {", "	own := v.find(name.AgentName(), prefix)\n	if own == nil || own.sum == (layout.ValueSum{}) {"}},
 		},
 		{
 			Name: "sums-wrap", Guarantee: "G2", About: "an increment past what 64 bits hold is not exact", Tests: "./engine/jsonedit ^TestAdd$",
@@ -37,7 +37,7 @@ func evaluations() []Bug {
 		},
 		{
 			Name: "bytes-of-any-type", Guarantee: "G6", About: "bytes of another content type are taken for the same value", Tests: "./engine ^TestBytesInTheEngine$",
-			Edits: []Edit{{"engine/bytes.go", "	w.Bytes, w.normal = false, true", "	w.Bytes, w.normal, w.Value = false, true, append(appendString(stored[:1], DefaultContentType), w.Value[len(w.ContentType)+2:]...)"}},
+			Edits: []Edit{{"engine/bytes.go", "	w.Bytes, w.normal = false, true", "	w.Bytes, w.normal, w.Value = false, true, append(layout.AppendString(stored[:1], DefaultContentType), w.Value[len(w.ContentType)+2:]...)"}},
 		},
 	}
 }

@@ -6,7 +6,7 @@ func finding() []Bug {
 	return []Bug{
 		{
 			Name: "filter-reads-the-newest", Guarantee: "G3", About: "a filter as of a moment selects by what a record is now", Tests: model,
-			Edits: []Edit{{"engine/scan.go", "	seen := c.rows.err == nil && c.s.visible(c.rows, name, &c.rec, c.key)\n	if c.ask(seen && c.rec.Exists, c.rec.Value); c.o.KeysOnly || c.unwanted {", "	_, newest, _ := recordAt(c.rows)\n	now := bytes.Clone(newest.value)\n	seen := c.rows.err == nil && c.s.visible(c.rows, name, &c.rec, c.key)\n	if c.ask(seen && c.rec.Exists, now); c.o.KeysOnly || c.unwanted {"}},
+			Edits: []Edit{{"engine/scan.go", "	seen := c.rows.err == nil && c.s.visible(c.rows, name, &c.rec, c.key)\n	if c.ask(seen && c.rec.Exists, c.rec.Value); c.o.KeysOnly || c.unwanted {", "	_, newest, _ := recordAt(c.rows)\n	now := bytes.Clone(newest.Value)\n	seen := c.rows.err == nil && c.s.visible(c.rows, name, &c.rec, c.key)\n	if c.ask(seen && c.rec.Exists, now); c.o.KeysOnly || c.unwanted {"}},
 		},
 		{
 			Name: "filter-through-doubles", Guarantee: "G5", About: "a filter compares integers as doubles: 2^53 + 1 equals 2^53", Tests: "./engine/jsontext ^TestFarNumbers$",
@@ -18,7 +18,7 @@ func finding() []Bug {
 		},
 		{
 			Name: "changed-twice-at-a-page-end", Guarantee: "G3", About: "a list by last change that ends a page within a commit begins the next with the same record", Tests: model,
-			Edits: []Edit{{"engine/findchanged.go", "op.key <= p.key", "op.key < p.key"}},
+			Edits: []Edit{{"engine/findchanged.go", "op.Key <= p.key", "op.Key < p.key"}},
 		},
 		{
 			Name: "changed-ends-at-the-floor", Guarantee: "G3", About: "a list by last change leaves out what was changed last below the floor", Tests: floor,
@@ -30,7 +30,7 @@ func finding() []Bug {
 		},
 		{
 			Name: "hidden-found-by-change", Guarantee: "G10", About: "a list by last change shows leases", Tests: "./engine ^TestHiddenRecordsAreNotFound$",
-			Edits: []Edit{{"engine/findchanged.go", " || hidden(op.key)", ""}},
+			Edits: []Edit{{"engine/findchanged.go", " || hidden(op.Key)", ""}},
 		},
 		{
 			Name: "folder-listed-twice", Guarantee: "G3", About: "a folder is listed for each key in it", Tests: model,

@@ -20,7 +20,7 @@ func holds() []Bug {
 		},
 		{
 			Name: "deadline-moves-back", Guarantee: "G1", About: "a renewal after the clock was set back brings the deadline nearer than it was granted",
-			Edits: []Edit{{"engine/moves.go", "after.deadline.Before(before.deadline) {", "false {"}},
+			Edits: []Edit{{"engine/moves.go", "after.Deadline.Before(before.Deadline) {", "false {"}},
 		},
 		{
 			Name: "deadlines-forgotten-at-start", Guarantee: "G1", About: "after a restart nothing expires until something is written that does",
@@ -28,7 +28,7 @@ func holds() []Bug {
 		},
 		{
 			Name: "expired-by-the-clock", Guarantee: "G3", About: "a record is absent once its deadline has passed, before the commit that removes it",
-			Edits: []Edit{{"engine/moves.go", "	if h.version == rec.Version {\n		rec.ExpiresAt = h.deadline\n	}\n", "	if h.version == rec.Version {\n		rec.ExpiresAt = h.deadline\n	}\n	rec.Exists = rec.Exists && rec.ExpiresAt.After(e.now())\n"}},
+			Edits: []Edit{{"engine/moves.go", "	if h.Version == rec.Version {\n		rec.ExpiresAt = h.Deadline\n	}\n", "	if h.Version == rec.Version {\n		rec.ExpiresAt = h.Deadline\n	}\n	rec.Exists = rec.Exists && rec.ExpiresAt.After(e.now())\n"}},
 		},
 		{
 			Name: "refresh-before-durable", Guarantee: "G4", About: "a reader is told a deadline that a crash could still take back",
@@ -36,11 +36,11 @@ func holds() []Bug {
 		},
 		{
 			Name: "deadline-outlives-its-version", Guarantee: "G3", About: "a write without a time to live leaves the deadline of the version before",
-			Edits: []Edit{{"engine/plan.go", "	op.hold, op.ends = nil, nil\n	switch {\n", "	op.hold, op.ends = nil, nil\n	if before.held != 0 && op.held.kind == 0 && !op.tombstone && !op.keeps {\n		op.held = recordHold{before.held, time.Hour}\n	}\n	switch {\n"}},
+			Edits: []Edit{{"engine/plan.go", "	op.hold, op.ends = nil, nil\n	switch {\n", "	op.hold, op.ends = nil, nil\n	if before.held != 0 && op.Held.Kind == 0 && !op.Tombstone && !op.keeps {\n		op.Held = layout.RecordHold{before.held, time.Hour}\n	}\n	switch {\n"}},
 		},
 		{
 			Name: "lapse-moves-the-head", Guarantee: "G3", About: "a head condition fails because of a commit of the daemon's own",
-			Edits: []Edit{{"engine/plan.go", "		if p.cause != 0 {\n			head.user = c.userHeads[i]\n		}\n", ""}},
+			Edits: []Edit{{"engine/plan.go", "		if p.cause != 0 {\n			head.User = c.userHeads[i]\n		}\n", ""}},
 		},
 		{
 			Name: "increment-forgets-the-deadline", Guarantee: "G3", About: "a record that the writer changes no longer expires",

@@ -26,7 +26,7 @@ func imports() []Bug {
 		},
 		{
 			Name: "import-target-taken", Guarantee: "G5", About: "somebody else makes what an import is to make",
-			Edits: []Edit{{"engine/plan.go", "if head.last == 0 && pl.reserved != nil && !c.p.imported {", "if head.last == 0 && pl.reserved != nil && c.p.imported {"}},
+			Edits: []Edit{{"engine/plan.go", "if head.Last == 0 && pl.reserved != nil && !c.p.imported {", "if head.Last == 0 && pl.reserved != nil && c.p.imported {"}},
 		},
 		{
 			Name: "import-leaves-watches-asleep", Guarantee: "G5", About: "only the watches of the last commits of an import are woken",
@@ -50,7 +50,7 @@ func imports() []Bug {
 		},
 		{
 			Name: "import-forgets-retries", Guarantee: "G6", About: "a commit that is sent again after it has moved with its id is refused",
-			Edits: []Edit{{"engine/importmake.go", "		p.fingerprint = Digest{}\n", "		p.fingerprint[0]++\n"}},
+			Edits: []Edit{{"engine/importmake.go", "		p.fingerprint = layout.Digest{}\n", "		p.fingerprint[0]++\n"}},
 		},
 		{
 			Name: "import-dropped-stays", Guarantee: "G8", About: "what a dropped import had staged stays in the store",

@@ -48,7 +48,7 @@ func pages() []Bug {
 		},
 		{
 			Name: "page-bytes-counted-twice", Guarantee: "G9", About: "a page of a scan in a history is cut at half of its bytes",
-			Edits: []Edit{{"engine/read.go", "		size += rec.size() + by.size()\n", "		size += 2*rec.size() + by.size()\n"}},
+			Edits: []Edit{{"engine/read.go", "		size += rec.size() + by.Size()\n", "		size += 2*rec.size() + by.Size()\n"}},
 		},
 		{
 			Name: "history-page-repeats", Guarantee: "G3", About: "the page after one of the usual length of a history begins with the last version of that",

@@ -4,11 +4,11 @@ func replay() []Bug {
 	return []Bug{
 		{
 			Name: "resume-skips-one", Guarantee: "G5", About: "a resumed replay or watch of a namespace leaves out the event behind its cursor",
-			Edits: []Edit{{"engine/replay.go", "newRowIter(r.e.db, logKey(r.cursor+1), successor(logKey(last)))", "newRowIter(r.e.db, logKey(r.cursor+1+min(r.cursor, 1)), successor(logKey(last)))"}},
+			Edits: []Edit{{"engine/replay.go", "newRowIter(r.e.db, layout.LogKey(r.cursor+1), layout.Successor(layout.LogKey(last)))", "newRowIter(r.e.db, layout.LogKey(r.cursor+1+min(r.cursor, 1)), layout.Successor(layout.LogKey(last)))"}},
 		},
 		{
 			Name: "resume-repeats-one", Guarantee: "G5", Unseen: onlyStreams, About: "a resumed replay of an agent yields the event at its cursor again",
-			Edits: []Edit{{"engine/replay.go", "newRowIter(r.e.db, eventKey(a, r.cursor+1), upper)", "newRowIter(r.e.db, eventKey(a, max(r.cursor, 1)), upper)"}},
+			Edits: []Edit{{"engine/replay.go", "newRowIter(r.e.db, layout.EventKey(a, r.cursor+1), upper)", "newRowIter(r.e.db, layout.EventKey(a, max(r.cursor, 1)), upper)"}},
 		},
 		{
 			Name: "replay-unpublished", Guarantee: "G4", Unseen: onlyStreams, About: "a replay goes on to what is planned and not durable",
@@ -18,18 +18,18 @@ func replay() []Bug {
 		},
 		{
 			Name: "event-without-state", Guarantee: "G5", About: "the event of a commit says that a key was written, and the record is not",
-			Edits: []Edit{{"engine/batch.go", "		w.key = appendVersion(append(w.key[:0], op.prefix...), op.version)\n", "		if j == 2 {\n\t\t\tcontinue\n\t\t}\n		w.key = appendVersion(append(w.key[:0], op.prefix...), op.version)\n"}},
+			Edits: []Edit{{"engine/batch.go", "		w.key = layout.AppendVersion(append(w.key[:0], op.prefix...), op.Version)\n", "		if j == 2 {\n			continue\n		}\n		w.key = layout.AppendVersion(append(w.key[:0], op.prefix...), op.Version)\n"}},
 		},
 		{
 			Name: "part-of-a-commit", Guarantee: "G2", About: "a commit over several agents leaves the last one's event out",
-			Edits: []Edit{{"engine/batch.go", "		w.log.parts = append(w.log.parts, logPart{w.appendEvent(batch, c.ts, part), part.agent})", "		if i < 1 || i < len(c.p.agents)-1 {\n\t\t\tw.log.parts = append(w.log.parts, logPart{w.appendEvent(batch, c.ts, part), part.agent})\n\t\t}"}},
+			Edits: []Edit{{"engine/batch.go", "		w.log.Parts = append(w.log.Parts, layout.LogPart{Digest: w.appendEvent(batch, c.ts, part), Agent: part.agent})", "		if i < 1 || i < len(c.p.agents)-1 {\n			w.log.Parts = append(w.log.Parts, layout.LogPart{w.appendEvent(batch, c.ts, part), part.agent})\n		}"}},
 		},
 		{
 			Name: "two-batches", Guarantee: "G2", About: "the events of a commit are written in a batch of their own, before its records: a crash between them tears it",
 			Edits: []Edit{{
 				"engine/step.go",
 				"	e.head = mark{fl.step.Last, fl.step.After}\n	if err := e.db",
-				"	e.head = mark{fl.step.Last, fl.step.After}\n	events := e.db.NewBatch()\n\trest := e.db.NewBatch()\n\tfor r := fl.batch.Reader(); len(r) > 0; {\n\t\tkind, k, v, ok, _ := r.Next()\n\t\tif !ok {\n\t\t\tbreak\n\t\t}\n\t\tswitch to := rest; {\n\t\tcase kind == pebble.InternalKeyKindDelete:\n\t\t\t_ = to.Delete(k, nil)\n\t\tcase k[0] == eventTag || k[0] == logTag || k[0] == outcomeTag:\n\t\t\t_ = events.Set(k, v, nil)\n\t\tdefault:\n\t\t\t_ = to.Set(k, v, nil)\n\t\t}\n\t}\n\tif err := e.db.Apply(events, pebble.Sync); err != nil {\n\t\te.halt(err)\n\t}\n\tfl.batch = rest\n	if err := e.db",
+				"	e.head = mark{fl.step.Last, fl.step.After}\n	events := e.db.NewBatch()\n\trest := e.db.NewBatch()\n\tfor r := fl.batch.Reader(); len(r) > 0; {\n\t\tkind, k, v, ok, _ := r.Next()\n\t\tif !ok {\n\t\t\tbreak\n\t\t}\n\t\tswitch to := rest; {\n\t\tcase kind == pebble.InternalKeyKindDelete:\n\t\t\t_ = to.Delete(k, nil)\n\t\tcase k[0] == 'e' || k[0] == 'l' || k[0] == 't':\n\t\t\t_ = events.Set(k, v, nil)\n\t\tdefault:\n\t\t\t_ = to.Set(k, v, nil)\n\t\t}\n\t}\n\tif err := e.db.Apply(events, pebble.Sync); err != nil {\n\t\te.halt(err)\n\t}\n\tfl.batch = rest\n	if err := e.db",
 			}},
 		},
 		{
@@ -59,31 +59,31 @@ func outcomes() []Bug {
 	return []Bug{
 		{
 			Name: "outcomes-not-recovered", Guarantee: "G6", About: "outcomes are kept in memory only: after a restart a commit sent again takes effect again",
-			Edits: []Edit{{"engine/plan.go", "	return pl.state.outcome(id)\n}", "	return outcomeRow{}, false, nil\n}"}},
+			Edits: []Edit{{"engine/plan.go", "	return pl.state.outcome(id)\n}", "	return layout.OutcomeRow{}, false, nil\n}"}},
 		},
 		{
 			Name: "outcome-row-not-written", Guarantee: "G6", About: "the outcome of a commit is not written with it",
-			Edits: []Edit{{"engine/batch.go", "	w.set(batch, outcomeKey(c.p.id), outcome.append(w.body[:0]))", "	if len(c.newAgents) == 0 {\n\t\t_ = outcome\n\t} else {\n\t\tw.set(batch, outcomeKey(c.p.id), outcome.append(w.body[:0]))\n\t}"}},
+			Edits: []Edit{{"engine/batch.go", "	w.set(batch, layout.OutcomeKey(c.p.id), outcome.Append(w.body[:0]))", "	if len(c.newAgents) == 0 {\n		_ = outcome\n	} else {\n		w.set(batch, layout.OutcomeKey(c.p.id), outcome.Append(w.body[:0]))\n	}"}},
 		},
 		{
 			Name: "outcomes-dropped-early", Guarantee: "G6", About: "outcomes are dropped by count alone, however young they are, and their ids are taken for new",
 			Edits: []Edit{
 				{"engine/outcome.go", "		if e.Published() < p.floor+1+CommitTS(l.OutcomeCount) {", "		if e.Published() < p.floor+1+3 {"},
-				{"engine/outcome.go", "		if p.nextDue = row.commitTime.UnixNano(); now.UnixNano()-p.nextDue < int64(l.OutcomeAge) {\n			break\n		}", "		p.nextDue = row.commitTime.UnixNano()"},
-				{"engine/outcome.go", "		last = row.commitTime\n", ""},
+				{"engine/outcome.go", "		if p.nextDue = row.CommitTime.UnixNano(); now.UnixNano()-p.nextDue < int64(l.OutcomeAge) {\n			break\n		}", "		p.nextDue = row.CommitTime.UnixNano()"},
+				{"engine/outcome.go", "		last = row.CommitTime\n", ""},
 			},
 		},
 		{
 			Name: "id-reused", Guarantee: "G6", About: "other operations under a used id are answered as if they were the first ones",
-			Edits: []Edit{{"engine/step.go", "	case found && !p.repeats(o.fingerprint):", "	case found && false:"}},
+			Edits: []Edit{{"engine/step.go", "	case found && !p.repeats(o.Fingerprint):", "	case found && false:"}},
 		},
 		{
 			Name: "fingerprint-of-bytes", Guarantee: "G6", Unseen: onlyAgain, About: "a commit sent again with its values spelled otherwise is refused, as one that reuses its id",
-			Edits: []Edit{{"engine/proposal.go", "			if op.normal = Digest(op.sum[:len(op.normal)]); !w.normal {", "			if op.normal = Digest(op.sum[:len(op.normal)]); false {"}},
+			Edits: []Edit{{"engine/proposal.go", "			if op.normal = layout.Digest(op.sum[:len(op.normal)]); !w.normal {", "			if op.normal = layout.Digest(op.sum[:len(op.normal)]); false {"}},
 		},
 		{
 			Name: "conflict-without-reading", Guarantee: "G4", About: "a one-shot commit that rests on nothing is refused as in conflict where others write the same key",
-			Edits: []Edit{{"engine/plan.go", "		op.version = h.version + 1\n", "			if !c.p.interactive && len(c.p.keys)+len(c.p.heads) == 0 && h.version > 2 {\n\t\t\t\treturn conflict(RecordName{part.agent.Namespace, part.agent.Agent, op.key}, h.version-1, h.version)\n\t\t\t}\n			op.version = h.version + 1\n"}},
+			Edits: []Edit{{"engine/plan.go", "		op.Version = h.version + 1\n", "			if !c.p.interactive && len(c.p.keys)+len(c.p.heads) == 0 && h.version > 2 {\n				return conflict(RecordName{part.agent.Namespace, part.agent.Agent, op.Key}, h.version-1, h.version)\n			}\n			op.Version = h.version + 1\n"}},
 		},
 		{
 			Name: "deleted-is-not-absent", Guarantee: "G3", About: "a write on the condition that its key is absent is refused where the key was deleted",

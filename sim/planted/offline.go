@@ -7,7 +7,7 @@ func offline() []Bug {
 	return []Bug{
 		{
 			Name: "migration-loses-an-outcome", Guarantee: "G6", About: "a migration leaves out an outcome", Tests: migrate,
-			Edits: []Edit{{"engine/migraterows.go", "			_ = g.batch.Set(key, sealRow(key, append([]byte(nil), body...)), nil)\n", "			if tag != outcomeTag || g.lost > 0 {\n				_ = g.batch.Set(key, sealRow(key, append([]byte(nil), body...)), nil)\n			}\n			g.lost += CommitTS(tag / outcomeTag)\n"}},
+			Edits: []Edit{{"engine/migraterows.go", "			_ = g.batch.Set(key, layout.SealRow(key, append([]byte(nil), body...)), nil)\n", "			if tag != layout.OutcomeTag || g.lost > 0 {\n				_ = g.batch.Set(key, layout.SealRow(key, append([]byte(nil), body...)), nil)\n			}\n			g.lost += CommitTS(tag / layout.OutcomeTag)\n"}},
 		},
 		{
 			Name: "migration-forgets-the-old-head", Guarantee: "G8", About: "the chain of a migrated store begins with zeros", Tests: "./engine ^TestGoldenOfFormat1$",
@@ -27,11 +27,11 @@ func offline() []Bug {
 		},
 		{
 			Name: "epoch-kept-by-restore", Guarantee: "G5", About: "a restored store goes on in its old epoch: cursors past the commit it was restored to mean other commits", Tests: "./engine ^TestBeginEpoch$",
-			Edits: []Edit{{"engine/epoch.go", "	body := append(e.meta.lineage, next).append(nil)\n", "	body := e.meta.lineage.append(nil)\n"}},
+			Edits: []Edit{{"engine/epoch.go", "	body := append(e.meta.lineage, next).Append(nil)\n", "	body := e.meta.lineage.Append(nil)\n"}},
 		},
 		{
 			Name: "epoch-ends-at-the-last-restore", Guarantee: "G5", About: "a cursor of an epoch is good up to where the epoch after it began, though a later restore went back further", Tests: "./engine ^TestEpochs$",
-			Edits: []Edit{{"engine/epoch.go", "		upTo = min(upTo, l[i].began)\n", "		upTo = l[i].began\n"}},
+			Edits: []Edit{{"engine/layout/epoch.go", "		upTo = min(upTo, l[i].Began)\n", "		upTo = l[i].Began\n"}},
 		},
 		{
 			Name: "features-unchecked", Guarantee: "G8", About: "a store in which a later build has used something new is opened", Tests: "./engine ^TestUnknownFeature$",

@@ -47,7 +47,7 @@ func conditions() []Bug {
 		},
 		{
 			Name: "head-not-checked", Guarantee: "G3", About: "an agent's expected head may be too old",
-			Edits: []Edit{{"engine/plan.go", "		if head.user != want.Expected {", "		if head.user < want.Expected {"}},
+			Edits: []Edit{{"engine/plan.go", "		if head.User != want.Expected {", "		if head.User < want.Expected {"}},
 		},
 	}
 }
@@ -65,7 +65,7 @@ func versions() []Bug {
 		},
 		{
 			Name: "as-of-off-by-one", Guarantee: "G3", About: "the search for an earlier version goes one too far",
-			Edits: []Edit{{"engine/read.go", "		case row.commitTS > s.ts:\n\t\t\thigh = mid - 1", "		case row.commitTS > s.ts+1:\n\t\t\thigh = mid - 1"},
+			Edits: []Edit{{"engine/read.go", "		case row.CommitTS > s.ts:\n			high = mid - 1", "		case row.CommitTS > s.ts+1:\n			high = mid - 1"},
 				{"engine/read.go", "const linearProbe = 8", "const linearProbe = 1"}},
 		},
 		{
@@ -82,11 +82,11 @@ func versions() []Bug {
 		},
 		{
 			Name: "version-reused-after-delete", Guarantee: "G5", About: "a key that was deleted begins at version 1 again",
-			Edits: []Edit{{"engine/plan.go", "		op.version = h.version + 1", "			if op.version = h.version + 1; h.tombstone {\n\t\t\t\top.version = 1\n\t\t\t}"}},
+			Edits: []Edit{{"engine/plan.go", "		op.Version = h.version + 1", "			if op.Version = h.version + 1; h.tombstone {\n				op.Version = 1\n			}"}},
 		},
 		{
 			Name: "version-forgotten-at-recovery", Guarantee: "G5", About: "after a restart the version counter of a deleted key is forgotten",
-			Edits: []Edit{{"engine/plan.go", "	h, err := pl.state.recordHead(prefix)\n\tif err == nil {", "	h, err := pl.state.recordHead(prefix)\n\tif h.tombstone {\n\t\th = keyHead{}\n\t}\n\tif err == nil {"}},
+			Edits: []Edit{{"engine/plan.go", "	h, err := pl.state.recordHead(prefix)\n\tif err == nil {", "	h, err := pl.state.recordHead(prefix)\n	if h.tombstone {\n		h = keyHead{}\n	}\n	if err == nil {"}},
 		},
 	}
 }

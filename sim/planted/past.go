@@ -18,7 +18,7 @@ func past() []Bug {
 		},
 		{
 			Name: "drop-takes-the-base", Guarantee: "G5", About: "the version that is current at the floor goes, too",
-			Edits: []Edit{{"engine/drop.go", "appendVersion(recordPrefix(n), at-1)", "appendVersion(recordPrefix(n), at)"}},
+			Edits: []Edit{{"engine/drop.go", "layout.AppendVersion(layout.RecordPrefix(n), at-1)", "layout.AppendVersion(layout.RecordPrefix(n), at)"}},
 		},
 		{
 			Name: "current-version-pruned", Guarantee: "G1", About: "one version fewer keeps its value than was asked for: of one, none",
@@ -26,7 +26,7 @@ func past() []Bug {
 		},
 		{
 			Name: "erase-misses-a-version", Guarantee: "G5", About: "an erasure begins one version too far down",
-			Edits: []Edit{{"engine/erase.go", "x.at.v-1), successor(prefix)", "x.at.v-2), successor(prefix)"}},
+			Edits: []Edit{{"engine/erase.go", "x.at.v-1), layout.Successor(prefix)", "x.at.v-2), layout.Successor(prefix)"}},
 		},
 		{
 			Name: "erasure-not-resumed", Guarantee: "G5", About: "a daemon that was killed during an erasure does not go on with it",
@@ -38,7 +38,7 @@ func past() []Bug {
 		},
 		{
 			Name: "retry-loses-its-answer", Guarantee: "G6", About: "an event below the floor goes, although its commit can still be asked for by its id",
-			Edits: []Edit{{"engine/drop.go", "	case !found || o.commitTS != before:\n", "	case !found || o.commitTS <= before:\n"}},
+			Edits: []Edit{{"engine/drop.go", "	case !found || o.CommitTS != before:\n", "	case !found || o.CommitTS <= before:\n"}},
 		},
 		{
 			Name: "erased-in-old-logs", Guarantee: "G5", About: "after a compaction erased values stand in logs that are kept to be written over",

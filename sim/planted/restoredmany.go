@@ -10,22 +10,22 @@ func restoredMany() []Bug {
 	return []Bug{
 		{
 			Name: "restore-misses-in-between", Guarantee: "G5", About: "a restore of very many keys leaves what the commit after then wrote", Tests: very,
-			Edits: []Edit{{"engine/rangethen.go", "	if now.commitTS <= g.to {\n", "	if now.commitTS <= g.to+1 {\n"}},
+			Edits: []Edit{{"engine/rangethen.go", "	if now.CommitTS <= g.to {\n", "	if now.CommitTS <= g.to+1 {\n"}},
 		},
 		{
 			Name: "restore-keeps-what-is-new", Guarantee: "G5", About: "a restore of very many keys leaves those that did not exist then", Tests: very,
-			Edits: []Edit{{"engine/rangethen.go", "	case then == nil || then.tombstone:\n		if now.tombstone {\n", "	case then == nil || then.tombstone:\n		if now.tombstone || then == nil {\n"}},
+			Edits: []Edit{{"engine/rangethen.go", "	case then == nil || then.Tombstone:\n		if now.Tombstone {\n", "	case then == nil || then.Tombstone:\n		if now.Tombstone || then == nil {\n"}},
 		},
 		{
 			Name: "restore-revives-what-was-deleted", Guarantee: "G5", About: "a restore of very many keys brings back one that was deleted by then", Tests: very,
-			Edits: []Edit{{"engine/rangethen.go", "		if high = at; row.commitTS <= ts {\n", "		if high = at; row.commitTS <= ts && !row.tombstone {\n"}},
+			Edits: []Edit{{"engine/rangethen.go", "		if high = at; row.CommitTS <= ts {\n", "		if high = at; row.CommitTS <= ts && !row.Tombstone {\n"}},
 		},
 		{
 			Name: "restore-carried-out-twice", Guarantee: "G5", About: "a restore of very many keys that goes on after a crash takes what it wrote for what was there, and raises versions again", Tests: crash,
 			Edits: []Edit{
-				{"engine/rangerows.go", "	return ok && row.commitTS <= v.of.at\n", "	return ok && row.commitTS < v.of.at\n"},
-				{"engine/rangerows.go", "	if !ok || row.commitTS >= v.of.at {\n", "	if !ok || row.commitTS > v.of.at {\n"},
-				{"engine/rangethen.go", "	case !now.tombstone && now.gone == 0 && bytes.Equal(now.value, then.value):\n		return nil, nil\n", ""},
+				{"engine/rangerows.go", "	return ok && row.CommitTS <= v.of.at\n", "	return ok && row.CommitTS < v.of.at\n"},
+				{"engine/rangerows.go", "	if !ok || row.CommitTS >= v.of.at {\n", "	if !ok || row.CommitTS > v.of.at {\n"},
+				{"engine/rangethen.go", "	case !now.Tombstone && now.Gone == 0 && bytes.Equal(now.Value, then.Value):\n		return nil, nil\n", ""},
 			},
 		},
 		{
@@ -50,7 +50,7 @@ func restoredMany() []Bug {
 		},
 		{
 			Name: "restore-ends-wake-ups", Guarantee: "G5", About: "a record whose value a restore of very many keys brought back is due no more", Tests: "./engine ^TestRestoreVeryManyEndsHolds$",
-			Edits: []Edit{{"engine/rangeplan.go", "change == nil || !change.tombstone {\n", "change == nil {\n"}},
+			Edits: []Edit{{"engine/rangeplan.go", "change == nil || !change.Tombstone {\n", "change == nil {\n"}},
 		},
 		{
 			Name: "restore-not-found-by-change", Guarantee: "G5", About: "a list by last change leaves out what a restore of very many keys brought back", Tests: very,

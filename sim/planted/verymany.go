@@ -13,7 +13,7 @@ func veryMany() []Bug {
 		},
 		{
 			Name: "act-misses-what-is-new", Guarantee: "G5", About: "a delete of very many keys leaves those that the commit before it wrote", Tests: very,
-			Edits: []Edit{{"engine/rangerows.go", "	if !ok || row.commitTS >= v.of.at {\n", "	if !ok || row.commitTS+1 >= v.of.at {\n"}},
+			Edits: []Edit{{"engine/rangerows.go", "	if !ok || row.CommitTS >= v.of.at {\n", "	if !ok || row.CommitTS+1 >= v.of.at {\n"}},
 		},
 		{
 			Name: "act-in-the-wrong-version", Guarantee: "G5", About: "what a delete of very many keys came to is written a version too high", Tests: very,
@@ -45,7 +45,7 @@ func veryMany() []Bug {
 		},
 		{
 			Name: "act-leaves-deadlines", Guarantee: "G5", About: "a record that a delete of very many keys took expires once more", Tests: "./engine ^TestDeleteVeryManyEndsHolds$",
-			Edits: []Edit{{"engine/rangechore.go", "	_ = w.batch.Delete(appendHoldKey(nil, prefix), nil)\n", ""}},
+			Edits: []Edit{{"engine/rangechore.go", "	_ = w.batch.Delete(layout.AppendHoldKey(nil, prefix), nil)\n", ""}},
 		},
 	}
 }

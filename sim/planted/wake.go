@@ -6,8 +6,8 @@ func wakes() []Bug {
 	return []Bug{
 		{
 			Name: "due-record-handed-out-twice", Guarantee: "G3", About: "a claim takes a record that one before it in the same step has taken",
-			Edits: []Edit{{"engine/ready.go", "		if pl.plannedOp(string(recordPrefix(n))) != nil {\n			return true // the step has changed it\n		}\n		return look(n)\n", "		return look(n)\n"},
-				{"engine/claim.go", "		assertf(was.exists && was.held == causeReady, \"the wake-up of %q is claimed, and not ready\", key)\n", ""}},
+			Edits: []Edit{{"engine/ready.go", "		if pl.plannedOp(string(layout.RecordPrefix(n))) != nil {\n			return true // the step has changed it\n		}\n		return look(n)\n", "		return look(n)\n"},
+				{"engine/claim.go", "		assertf(was.exists && was.held == layout.CauseReady, \"the wake-up of %q is claimed, and not ready\", key)\n", ""}},
 		},
 		{
 			Name: "completed-under-a-lapsed-lease", Guarantee: "G3", About: "a worker that has lost its lease completes the record, which another works on",
@@ -15,11 +15,11 @@ func wakes() []Bug {
 		},
 		{
 			Name: "due-before-its-time", Guarantee: "G3", About: "a record can be claimed from the commit on that sets its time",
-			Edits: []Edit{{"engine/wake.go", "op(recordHold{CauseDue, max(at.Sub(v.time), 1)}))\n", "op(recordHold{causeReady, readyTTL}))\n"}},
+			Edits: []Edit{{"engine/wake.go", "op(layout.RecordHold{Kind: CauseDue, TTL: max(at.Sub(v.time), 1)}))\n", "op(layout.RecordHold{layout.CauseReady, readyTTL}))\n"}},
 		},
 		{
 			Name: "lapsed-claim-is-lost", Guarantee: "G1", About: "what a worker has claimed and not completed in time is never handed out again",
-			Edits: []Edit{{"engine/timers.go", "		wake := isWake(f.name.Key)\n", "		wake := isWake(f.name.Key) && f.kind == CauseDue\n"}},
+			Edits: []Edit{{"engine/timers.go", "		wake := isWake(f.name.Key)\n", "		wake := isWake(f.name.Key) && f.Kind == CauseDue\n"}},
 		},
 		{
 			Name: "claim-outlives-its-record", Guarantee: "G3", About: "what was deleted can be completed and is handed out",
@@ -41,7 +41,7 @@ func wakesKept() []Bug {
 		},
 		{
 			Name: "ready-is-no-row", Guarantee: "G1", About: "a restore leaves out what was ready",
-			Edits: []Edit{{"engine/exportholds.go", "		if row.hold.kind == 0 {\n			continue\n", "		if row.hold.kind == 0 || row.hold.kind == causeReady {\n			continue\n"}},
+			Edits: []Edit{{"engine/exportholds.go", "		if row.Hold.Kind == 0 {\n			continue\n", "		if row.Hold.Kind == 0 || row.Hold.Kind == layout.CauseReady {\n			continue\n"}},
 		},
 	}
 }

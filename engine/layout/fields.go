@@ -1,4 +1,4 @@
-package engine
+package layout
 
 import (
 	"bytes"
@@ -20,15 +20,18 @@ type field struct {
 	body []byte
 }
 
+// FieldAct is the tag of the field of an event that is an act. It is sealed.
+const FieldAct = 4
+
 // The tags of fields, by kind of row: those that this build knows, ascending.
 var (
 	recordFields = []uint64{fieldHold}
-	eventFields  = []uint64{fieldCause, fieldUserHead, fieldAct, fieldHolds}
+	eventFields  = []uint64{fieldCause, fieldUserHead, FieldAct, fieldHolds}
 	logFields    []uint64
 )
 
-// get returns the body of a field, and whether it is there.
-func (f fields) get(tag uint64) ([]byte, bool) {
+// Get returns the body of a field, and whether it is there.
+func (f fields) Get(tag uint64) ([]byte, bool) {
 	for i := range f {
 		if f[i].tag == tag {
 			return f[i].body, true
@@ -37,8 +40,8 @@ func (f fields) get(tag uint64) ([]byte, bool) {
 	return nil, false
 }
 
-// with returns the fields with one set.
-func (f fields) with(tag uint64, body []byte) fields {
+// With returns the fields with one set.
+func (f fields) With(tag uint64, body []byte) fields {
 	at, found := slices.BinarySearchFunc(f, tag, func(x field, tag uint64) int { return int(x.tag) - int(tag) })
 	if found {
 		f = slices.Clone(f)
@@ -55,8 +58,8 @@ func (f fields) append(dst []byte) []byte {
 	return dst
 }
 
-// appendSealed appends the fields that a digest or the chain covers.
-func (f fields) appendSealed(dst []byte) []byte {
+// AppendSealed appends the fields that a digest or the chain covers.
+func (f fields) AppendSealed(dst []byte) []byte {
 	for i := range f {
 		if f[i].tag%2 == 0 {
 			dst = f[i].append(dst)
@@ -71,12 +74,12 @@ func (f *field) append(dst []byte) []byte {
 }
 
 // fields reads what is left of a row. It accepts ascending tags that are known.
-func (d *decoder) fields(known []uint64) (f fields) {
+func (d *Decoder) fields(known []uint64) (f fields) {
 	last := uint64(0)
-	for !d.failed && len(d.rest) > 0 {
-		tag := d.uvarint()
-		d.failed = d.failed || tag <= last || !slices.Contains(known, tag)
-		f, last = append(f, field{tag, bytes.Clone(d.text())}), tag
+	for !d.Failed && len(d.Rest) > 0 {
+		tag := d.Uvarint()
+		d.Failed = d.Failed || tag <= last || !slices.Contains(known, tag)
+		f, last = append(f, field{tag, bytes.Clone(d.Raw())}), tag
 	}
 	return f
 }

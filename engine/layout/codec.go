@@ -1,19 +1,21 @@
-package engine
+package layout
 
 import (
 	"encoding/binary"
 	"encoding/hex"
 	"time"
+
+	"statehouse.dev/statehouse/engine/words"
 )
 
 // The small encodings that rows are made of.
 
-func appendString(dst []byte, s string) []byte {
+func AppendString(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
-// appendTime writes nanoseconds since 1970, big-endian.
-func appendTime(dst []byte, t time.Time) []byte {
+// AppendTime writes nanoseconds since 1970, big-endian.
+func AppendTime(dst []byte, t time.Time) []byte {
 	return binary.BigEndian.AppendUint64(dst, uint64(t.UnixNano()))
 }
 
@@ -25,14 +27,14 @@ const (
 
 const uuidTextSize = 36
 
-func appendTxnID(dst []byte, id TxnID) []byte {
+func AppendTxnID(dst []byte, id words.TxnID) []byte {
 	if u, ok := parseUUID(string(id)); ok {
 		return append(append(dst, txnIDUUID), u[:]...)
 	}
-	return appendString(append(dst, txnIDText), string(id))
+	return AppendString(append(dst, txnIDText), string(id))
 }
 
-// parseUUID accepts the one spelling that formatUUID prints.
+// parseUUID accepts the one spelling that FormatUUID prints.
 func parseUUID(s string) (u [16]byte, ok bool) {
 	if len(s) != uuidTextSize || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
 		return u, false
@@ -62,7 +64,7 @@ func hexValue(c byte) byte {
 	return 0xff
 }
 
-func formatUUID(u [16]byte) TxnID {
+func FormatUUID(u [16]byte) words.TxnID {
 	var s [uuidTextSize]byte
 	hex.Encode(s[0:8], u[0:4])
 	hex.Encode(s[9:13], u[4:6])
@@ -70,12 +72,12 @@ func formatUUID(u [16]byte) TxnID {
 	hex.Encode(s[19:23], u[8:10])
 	hex.Encode(s[24:], u[10:])
 	s[8], s[13], s[18], s[23] = '-', '-', '-', '-'
-	return TxnID(s[:])
+	return words.TxnID(s[:])
 }
 
-// newTxnID makes a UUID version 7 (RFC 9562). Its time shows when an id is older than
+// NewTxnID makes a UUID version 7 (RFC 9562). Its time shows when an id is older than
 // the outcomes kept.
-func newTxnID(now time.Time, fill func([]byte)) TxnID {
+func NewTxnID(now time.Time, fill func([]byte)) words.TxnID {
 	var u [16]byte
 	fill(u[:])
 	ms := uint64(now.UnixMilli())
@@ -83,11 +85,11 @@ func newTxnID(now time.Time, fill func([]byte)) TxnID {
 	binary.BigEndian.PutUint32(u[2:6], uint32(ms))
 	u[6] = u[6]&0x0f | 0x70
 	u[8] = u[8]&0x3f | 0x80
-	return formatUUID(u)
+	return FormatUUID(u)
 }
 
-// txnIDTime returns the time in a UUID version 7.
-func txnIDTime(id TxnID) (time.Time, bool) {
+// TxnIDTime returns the time in a UUID version 7.
+func TxnIDTime(id words.TxnID) (time.Time, bool) {
 	u, ok := parseUUID(string(id))
 	if !ok || u[6]>>4 != 7 {
 		return time.Time{}, false
@@ -96,95 +98,95 @@ func txnIDTime(id TxnID) (time.Time, bool) {
 	return time.UnixMilli(int64(ms)), true
 }
 
-// decoder reads what the append functions write and accepts no other encoding of it: a
+// Decoder reads what the append functions write and accepts no other encoding of it: a
 // second encoding would have a second hash. After the first mistake it returns
 // zero values and sets failed, so callers check once.
-type decoder struct {
-	rest   []byte
-	failed bool
+type Decoder struct {
+	Rest   []byte
+	Failed bool
 }
 
-func (d *decoder) bytes(n int) []byte {
-	if d.failed || n < 0 || n > len(d.rest) {
-		d.failed = true
+func (d *Decoder) Bytes(n int) []byte {
+	if d.Failed || n < 0 || n > len(d.Rest) {
+		d.Failed = true
 		return nil
 	}
-	b := d.rest[:n]
-	d.rest = d.rest[n:]
+	b := d.Rest[:n]
+	d.Rest = d.Rest[n:]
 	return b
 }
 
-func (d *decoder) byte() byte {
-	if b := d.bytes(1); b != nil {
+func (d *Decoder) Byte() byte {
+	if b := d.Bytes(1); b != nil {
 		return b[0]
 	}
 	return 0
 }
 
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.rest)
-	if n <= 0 || n > 1 && d.rest[n-1] == 0 { // longer than needed
-		d.failed = true
+func (d *Decoder) Uvarint() uint64 {
+	v, n := binary.Uvarint(d.Rest)
+	if n <= 0 || n > 1 && d.Rest[n-1] == 0 { // longer than needed
+		d.Failed = true
 	}
-	if d.failed {
+	if d.Failed {
 		return 0
 	}
-	d.rest = d.rest[n:]
+	d.Rest = d.Rest[n:]
 	return v
 }
 
-// count reads the number of items that follow, each at least minSize bytes, so
+// Count reads the number of items that follow, each at least minSize bytes, so
 // that a corrupt count cannot make the caller allocate much.
-func (d *decoder) count(minSize int) int {
-	n := d.uvarint()
-	if n > uint64(len(d.rest)/minSize) {
-		d.failed = true
+func (d *Decoder) Count(minSize int) int {
+	n := d.Uvarint()
+	if n > uint64(len(d.Rest)/minSize) {
+		d.Failed = true
 		return 0
 	}
 	return int(n)
 }
 
-func (d *decoder) string() string {
-	n := d.uvarint()
-	if n > uint64(len(d.rest)) {
-		d.failed = true
+func (d *Decoder) Str() string {
+	n := d.Uvarint()
+	if n > uint64(len(d.Rest)) {
+		d.Failed = true
 		return ""
 	}
-	return string(d.bytes(int(n)))
+	return string(d.Bytes(int(n)))
 }
 
 // text is string without a copy.
-func (d *decoder) text() []byte {
-	n := d.uvarint()
-	if n > uint64(len(d.rest)) {
-		d.failed = true
+func (d *Decoder) Raw() []byte {
+	n := d.Uvarint()
+	if n > uint64(len(d.Rest)) {
+		d.Failed = true
 		return nil
 	}
-	return d.bytes(int(n))
+	return d.Bytes(int(n))
 }
 
-// end reports whether everything was read and was right.
-func (d *decoder) end() bool { return !d.failed && len(d.rest) == 0 }
+// End reports whether everything was read and was right.
+func (d *Decoder) End() bool { return !d.Failed && len(d.Rest) == 0 }
 
-func (d *decoder) time() time.Time {
-	if b := d.bytes(8); b != nil {
+func (d *Decoder) Time() time.Time {
+	if b := d.Bytes(8); b != nil {
 		return time.Unix(0, int64(binary.BigEndian.Uint64(b))).UTC()
 	}
 	return time.Time{}
 }
 
-func (d *decoder) txnID() TxnID {
-	switch d.byte() {
+func (d *Decoder) TxnID() words.TxnID {
+	switch d.Byte() {
 	case txnIDUUID:
-		if b := d.bytes(16); b != nil {
-			return formatUUID([16]byte(b))
+		if b := d.Bytes(16); b != nil {
+			return FormatUUID([16]byte(b))
 		}
 	case txnIDText:
-		id := d.string()
+		id := d.Str()
 		if _, isUUID := parseUUID(id); !isUUID {
-			return TxnID(id)
+			return words.TxnID(id)
 		}
 	}
-	d.failed = true
+	d.Failed = true
 	return ""
 }
