@@ -18,8 +18,8 @@ import (
 // member by itself, and whom that refuses, is written down by the leader, which is asked as it is for a client's
 // request, by a name that is no method's.
 
-// auditing is what stands in place of a method.
-const auditing = "audit"
+// Auditing is what stands in place of a method.
+const Auditing = "audit"
 
 // audited is the request: an act, or refusals.
 type audited struct {
@@ -49,7 +49,7 @@ func (s *Service) recordAtLeader(ctx context.Context, a *audited, caller *access
 	if err != nil {
 		return err
 	}
-	f := &Forwarded{Method: auditing, Request: body}
+	f := &Forwarded{Method: Auditing, Request: body}
 	if caller != nil {
 		f.Caller = caller.Vouch()
 	}

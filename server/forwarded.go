@@ -62,10 +62,10 @@ func (s *Service) Answer(ctx context.Context, f *Forwarded) *Answered {
 
 func (s *Service) answerForwarded(ctx context.Context, f *Forwarded) (resp any, err error) {
 	m, known := s.handedOn[f.Method]
-	if !known && f.Method != auditing {
+	if !known && f.Method != Auditing {
 		return nil, status.Errorf(codes.Unimplemented, "no unary method %q can be handed on", f.Method)
 	}
-	if f.Method != auditing || len(f.Caller) > 0 {
+	if f.Method != Auditing || len(f.Caller) > 0 {
 		caller, err := access.Vouched(f.Caller)
 		if err != nil {
 			return nil, err
@@ -80,7 +80,7 @@ func (s *Service) answerForwarded(ctx context.Context, f *Forwarded) (resp any, 
 	}
 	defer s.handed.Leave()
 	defer s.recovered(f.Method, &err)
-	if f.Method == auditing {
+	if f.Method == Auditing {
 		return &emptypb.Empty{}, s.recordFor(ctx, f.Request)
 	}
 	return m.Handler(m.of, ctx, func(v any) error { return proto.Unmarshal(f.Request, v.(proto.Message)) },

@@ -1,6 +1,7 @@
 package member
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,8 @@ type Config struct {
 	// A leader is heard from every Heartbeat. Who has heard from none for Election, up to twice as long, wants to
 	// lead.
 	Heartbeat, Election time.Duration
+	// Knows is the newest version of a cluster that this member takes part in; 0: that of the build.
+	Knows uint64
 	// KeepLog is how many bytes of the log are kept for those that are behind.
 	KeepLog uint64
 }
@@ -60,6 +63,8 @@ type Member struct {
 	checkpoints checkpoints
 	fetching    atomic.Bool
 	yielding    atomic.Bool
+	raising     atomic.Bool
+	lacking     atomic.Bool    // it was logged that not all know a later version
 	fetches     sync.WaitGroup // of all that is done beside Drive
 
 	mu     sync.Mutex
@@ -75,6 +80,7 @@ type Answer func(ctx context.Context, r *server.Forwarded) *server.Answered
 
 // New makes a member, which does nothing before Open and Drive.
 func New(env engine.Env, c Config) (*Member, error) {
+	c.Knows = cmp.Or(c.Knows, node.Version)
 	m := &Member{
 		env: env, config: c, urgent: make(chan *raftpb.Message, inbox), appends: make(chan *raftpb.Message, inbox/8),
 		wake: make(chan struct{}, 1), stopped: make(chan struct{}), storing: newStoring(), removed: make(chan string, 1),
@@ -108,7 +114,7 @@ func (m *Member) Open(e *engine.Engine, answer Answer) (err error) {
 	m.node, err = node.Open(node.Config{
 		ID: m.config.Identity.ID, Members: m.config.Identity.Founders(), Engine: e, FS: m.env.FS, Dir: m.env.FS.PathJoin(m.config.Dir, RaftDir), Rand: m.env.Rand,
 		Halt: m.env.Halt, ElectionTicks: max(int(m.config.Election/m.config.Heartbeat), 2), KeepLog: m.config.KeepLog,
-		Aside: m.aside,
+		Knows: m.config.Knows, Aside: m.aside,
 	})
 	if err == nil {
 		m.publish()
@@ -185,6 +191,7 @@ func (m *Member) Drive(ctx context.Context) error {
 		m.catchUp(ctx)
 		if looks {
 			m.makeWay(ctx)
+			m.raise(ctx)
 		}
 	}
 }

@@ -35,6 +35,7 @@ type machine struct {
 	addr   string
 	engine *engine.Engine
 	id     *founding.Identity
+	knows  uint64     // the newest version of a cluster; 0: the build's
 	over   chan error // what Drive ended with
 	stop   func()
 }
@@ -48,13 +49,26 @@ func newMachine(t *testing.T) *machine {
 	return &machine{t: t, env: env, addr: l.Addr().String()}
 }
 
+// opens opens the member's log and store, and closes them.
+func (m *machine) opens() error {
+	o := options()
+	o.Replicated = true
+	e, err := engine.Open(m.env, o)
+	ok(m.t, err)
+	n, err := node.Open(node.Config{ID: m.id.ID, Members: m.id.Founders(), Engine: e, FS: m.env.FS, Dir: dir + "/" + member.RaftDir, Rand: m.env.Rand, Halt: m.env.Halt, Knows: m.knows})
+	if err == nil {
+		err = n.Close()
+	}
+	return errors.Join(err, e.Close())
+}
+
 // run runs the member until the test ends, or stop.
 func (m *machine) run() {
 	m.t.Helper()
 	ok(m.t, member.Recover(m.env, dir))
 	var err error
 	m.Member, err = member.New(m.env, member.Config{
-		Identity: m.id, Dir: dir, ClientAddr: "clients-of-" + m.addr, Version: "test", Heartbeat: 20 * time.Millisecond, Election: 200 * time.Millisecond, KeepLog: 64 << 20,
+		Identity: m.id, Dir: dir, ClientAddr: "clients-of-" + m.addr, Version: "test", Heartbeat: 20 * time.Millisecond, Election: 200 * time.Millisecond, KeepLog: 64 << 20, Knows: m.knows,
 	})
 	ok(m.t, err)
 	o := options()

@@ -98,6 +98,7 @@ func (m *Member) state(chainAt engine.CommitTS) (*clusterpb.State, error) {
 		Id: s.ID, Role: string(s.Role), Leader: s.Leader, Term: s.Term, Applied: s.Applied, Committed: s.Committed,
 		PublishedTs: uint64(m.engine.Published()), ClientAddr: m.config.ClientAddr, Version: m.config.Version,
 	}
+	state.Knows = m.config.Knows
 	if err := m.engine.Refuses(); err != nil {
 		state.Refuses = err.Error()
 	}

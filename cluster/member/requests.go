@@ -41,6 +41,9 @@ func (m *Member) Confirm(ctx context.Context) error {
 // Forward implements server.Cluster.
 func (m *Member) Forward(ctx context.Context, r *server.Forwarded) (*server.Answered, error) {
 	s := m.status.Load()
+	if r.Method == server.Auditing && s.Version < node.VersionOfAudit {
+		return nil, fmt.Errorf("%w: not all members run a build that can do this yet, so that only the member that leads may be asked for it", engine.ErrNotLeader)
+	}
 	p := m.transport.Peer(s.Leader)
 	if p == nil || !p.Ready(ctx) {
 		return nil, fmt.Errorf("%w: the member that leads cannot be reached", engine.ErrNotLeader)

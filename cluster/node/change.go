@@ -21,7 +21,13 @@ import (
 
 // Version is the newest version of a cluster that this build knows. It is raised by an entry, once every
 // member runs a build that knows it; a member that meets a newer one goes no further.
-const Version = 1
+//
+//	1  how clusters begin
+//	2  a member that does not lead has what operators do to it, and whom it refuses, written down by the one that leads
+const Version = 2
+
+// VersionOfAudit is the first of which that is true.
+const VersionOfAudit = 2
 
 // The refusals of changes. Nothing was changed.
 var (
@@ -119,8 +125,8 @@ func (n *Node) changeMembers(kind raftpb.ConfChangeType, id uint64, why string, 
 
 // SetVersion raises the version of the cluster. Every member must know it: whoever asks has seen to that.
 func (n *Node) SetVersion(v uint64, done func(error)) {
-	if v > Version || v <= n.mark.version {
-		done(fmt.Errorf("%w: version %d, of a cluster of version %d, where this build knows %d", ErrRefused, v, n.mark.version, Version))
+	if v > n.config.Knows || v <= n.mark.version {
+		done(fmt.Errorf("%w: version %d, of a cluster of version %d, where this build knows %d", ErrRefused, v, n.mark.version, n.config.Knows))
 		return
 	}
 	n.propose(kindVersion, uvarints(v), done)
@@ -226,8 +232,8 @@ func (n *Node) applyMembers(e *raftpb.Entry, at engine.SystemChange) error {
 // applyVersion applies a change of the cluster's version.
 func (n *Node) applyVersion(e *raftpb.Entry, body []byte, at engine.SystemChange) error {
 	v, k := binary.Uvarint(body)
-	if k != len(body) || v > Version {
-		return entryError(e, fmt.Errorf("%w: version %d of the cluster, where this build knows %d", ErrEntry, v, Version))
+	if k != len(body) || v > n.config.Knows {
+		return entryError(e, fmt.Errorf("%w: version %d of the cluster, where this build knows %d", ErrEntry, v, n.config.Knows))
 	}
 	n.mark.version = v
 	return n.config.Engine.Keep(at, row(versionName, body))

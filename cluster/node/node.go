@@ -48,6 +48,9 @@ type Config struct {
 	ElectionTicks int
 	// KeepLog is how many bytes of the log are kept, about; 0: 64 MiB.
 	KeepLog uint64
+	// Knows is the newest version of a cluster that this member takes part in; 0: that of the build. One of before is
+	// for trying how a build of before takes part.
+	Knows uint64
 	// Aside has something done that waits for the disk, for as long as that is full if need be, and then done called by
 	// whoever drives the node; nil: it is done at once, and the node waits.
 	Aside func(do func() error, done func(error))
@@ -85,7 +88,7 @@ type Node struct {
 // Open opens a member of a cluster. Its engine must be as Open has left it, with a store that began as a
 // copy of the others' or was fetched from one.
 func Open(c Config) (*Node, error) {
-	c.ElectionTicks, c.KeepLog = cmp.Or(c.ElectionTicks, 10), cmp.Or(c.KeepLog, 64<<20)
+	c.ElectionTicks, c.KeepLog, c.Knows = cmp.Or(c.ElectionTicks, 10), cmp.Or(c.KeepLog, 64<<20), cmp.Or(c.Knows, Version)
 	n := &Node{config: c}
 	if c.Engine != nil {
 		c.Engine.Follow()
@@ -129,8 +132,8 @@ func (n *Node) join() error {
 	switch {
 	case slices.Contains(m.removed, n.config.ID):
 		return ErrRemoved
-	case m.version > Version:
-		return fmt.Errorf("%w: the cluster is of version %d, and this build knows %d", ErrEntry, m.version, Version)
+	case m.version > n.config.Knows:
+		return fmt.Errorf("%w: the cluster is of version %d, and this build knows %d: start a newer build", ErrEntry, m.version, n.config.Knows)
 	case m.Index < mark.GetIndex():
 		return fmt.Errorf("the store has entry %d, and the raft log begins after entry %d: what is between is missing", m.Index, mark.GetIndex())
 	case m.Index > last:

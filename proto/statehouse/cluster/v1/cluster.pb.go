@@ -539,7 +539,9 @@ type State struct {
 	// The hash chain at the commit that was asked for; empty if it has not got that.
 	ChainHash []byte `protobuf:"bytes,10,opt,name=chain_hash,json=chainHash,proto3" json:"chain_hash,omitempty"`
 	// Why it would refuse all commits if it led; empty: it would not.
-	Refuses       string `protobuf:"bytes,11,opt,name=refuses,proto3" json:"refuses,omitempty"`
+	Refuses string `protobuf:"bytes,11,opt,name=refuses,proto3" json:"refuses,omitempty"`
+	// The newest version of a cluster that it takes part in; 0: 1.
+	Knows         uint64 `protobuf:"varint,12,opt,name=knows,proto3" json:"knows,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -649,6 +651,13 @@ func (x *State) GetRefuses() string {
 		return x.Refuses
 	}
 	return ""
+}
+
+func (x *State) GetKnows() uint64 {
+	if x != nil {
+		return x.Knows
+	}
+	return 0
 }
 
 type ForwardRequest struct {
@@ -1047,7 +1056,7 @@ const file_statehouse_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x11FetchFileResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\"1\n" +
 	"\x0fGetStateRequest\x12\x1e\n" +
-	"\vchain_at_ts\x18\x01 \x01(\x04R\tchainAtTs\"\xa6\x02\n" +
+	"\vchain_at_ts\x18\x01 \x01(\x04R\tchainAtTs\"\xbc\x02\n" +
 	"\x05State\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x16\n" +
@@ -1062,7 +1071,8 @@ const file_statehouse_cluster_v1_cluster_proto_rawDesc = "" +
 	"\n" +
 	"chain_hash\x18\n" +
 	" \x01(\fR\tchainHash\x12\x18\n" +
-	"\arefuses\x18\v \x01(\tR\arefuses\"\x86\x01\n" +
+	"\arefuses\x18\v \x01(\tR\arefuses\x12\x14\n" +
+	"\x05knows\x18\f \x01(\x04R\x05knows\"\x86\x01\n" +
 	"\x0eForwardRequest\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12\x18\n" +
 	"\arequest\x18\x02 \x01(\fR\arequest\x12\x16\n" +
