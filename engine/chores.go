@@ -45,8 +45,11 @@ const (
 )
 
 // pacedBytes is how much pieces that give way write in a second. What they write is flushed and compacted, too, and
-// others wait for the disk longer then: memtables of that are a few in a second.
+// then others wait longer for the disk: they do not notice what is as little as this.
 const pacedBytes = 2 << 20
+
+// longestPause is more than there is after a piece of pieceBytes.
+const longestPause = time.Second
 
 // A piece is what a step does of the chores.
 type piece struct {
@@ -221,7 +224,7 @@ func (w *piece) giveWay() (goOn bool) {
 	}
 	w.gaveWay = true
 	now := w.e.now()
-	if now.Before(c.resume) {
+	if pause := c.resume.Sub(now); pause > 0 && pause <= longestPause { // if it is longer, the clock was set back
 		w.more = true
 		return false
 	}

@@ -1,0 +1,68 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// TestActsArePaced: while others commit, an act on many keys is carried out no faster than what pieces that give way
+// may write, yet it goes on, also after the clock was set back; when nobody waits it is carried out at once.
+func TestActsArePaced(t *testing.T) {
+	const keys = 256
+	_, e, ms := openSmall(t, vfs.NewMem(), 512)
+	defer e.Close()
+	deleted := func(agent string) *rangeAct {
+		for i := range keys {
+			do(t, e, putOf(agent, fmt.Sprintf("%s%03d", strings.Repeat("k", 400), i), 0))
+		}
+		do(t, e, evalOf(agent, "", DeletePrefix{}))
+		g := e.db.acts.get(AgentName{"default", agent})
+		if g == nil {
+			t.Fatal("the delete is no act")
+		}
+		return g
+	}
+	others := func(g *rangeAct) (still *rangeAct) {
+		do(t, e, putOf("other", "k", 0))
+		return e.db.acts.get(g.agent)
+	}
+
+	g := deleted("a")
+	began, pieces := *ms, 0
+	for last := ""; g != nil; g = others(g) {
+		if g.done != last {
+			last, pieces = g.done, pieces+1
+		}
+		if *ms-began > time.Minute.Milliseconds() {
+			t.Fatalf("after a minute it is carried out up to %.10q", g.done)
+		}
+	}
+	const written = keys * 400 * 3 / 4 // bytes between the first piece and the last, at least
+	if took := *ms - began; took < written*1000/pacedBytes || pieces < 4 {
+		t.Errorf("more than %d bytes were written in %d ms, in %d pieces", written, took, pieces)
+	}
+
+	g = deleted("b")
+	for g.done == "" {
+		g = others(g)
+	}
+	*ms -= time.Hour.Milliseconds()
+	for done, n := g.done, 0; g != nil && g.done == done; n++ {
+		if g = others(g); n > 20 {
+			t.Fatal("when the clock is set back it waits until it is where it was")
+		}
+	}
+
+	deleted("c")
+	before := *ms
+	e.Tick()
+	for e.Step() {
+	}
+	if g := e.db.acts.first(); g != nil || *ms-before > 1000*keys*200/pacedBytes {
+		t.Errorf("when nobody waits it takes %d ms, and is carried out up to %v", *ms-before, g)
+	}
+}
