@@ -20,7 +20,7 @@ func TestActsArePaced(t *testing.T) {
 			do(t, e, putOf(agent, fmt.Sprintf("%s%03d", strings.Repeat("k", 400), i), 0))
 		}
 		do(t, e, evalOf(agent, "", DeletePrefix{}))
-		g := e.db.acts.get(AgentName{"default", agent})
+		g := e.db.acts.get(AgentName{Namespace: "default", Agent: agent})
 		if g == nil {
 			t.Fatal("the delete is no act")
 		}
