@@ -23,7 +23,9 @@ export async function agent(body, at) {
   const screen = new Screen(body, at, first, Number(about.agent.headTs));
   screen.draw(about);
   await screen.move(at.at ? Number(at.at) : screen.head);
-  const looking = setInterval(() => document.hidden || screen.look().catch(() => {}), lookEvery); // tried again
+  const look = () => document.hidden || screen.look().catch(() => {}); // tried again
+  look();
+  const looking = setInterval(look, lookEvery);
   return () => clearInterval(looking);
 }
 
@@ -35,8 +37,11 @@ function reveal(el, box) {
 
 class Screen {
   constructor(body, at, first, head) {
-    Object.assign(this, { body, at, first, head, of: { ns: at.ns, agent: at.agent }, ts: head, events: [] });
+    Object.assign(this, { body, at, first, head, of: { ns: at.ns, agent: at.agent }, ts: head, looked: head, events: [] });
     this.move = latest((signal, ts) => this.show(signal, ts));
+    this.choose = latest((signal, key) => this.select(key, signal).catch((err) => {
+      if (!signal.aborted && err.status !== 401) this.record.replaceChildren(problem(err));
+    }));
   }
 
   draw(about) {
@@ -54,7 +59,7 @@ class Screen {
     this.tree = h("section", { class: "card tree", "aria-labelledby": "state" });
     this.record = h("section", { class: "card record", "aria-label": "Record" });
     this.list = h("ol", { class: "commits", reversed: true });
-    this.state = new State(this.tree, at, (key) => this.select(key));
+    this.state = new State(this.tree, at, (key) => this.choose(key));
     const button = (text, label, f) => h("button", { type: "button", "aria-label": label, title: label, onclick: f }, text);
     const forked = about.forkedFrom;
     this.body.append(
@@ -91,11 +96,23 @@ class Screen {
     }
   }
 
-  // look goes on with the agent, if its last commit is what is shown.
+  // look goes on with the agent, if its last commit is what is shown. It reads the log, for what the daemon does
+  // by itself, as deleting what has expired, does not move an agent's head.
   async look() {
-    const about = await call("GetAgent", { namespace: this.at.ns, agentId: this.at.agent });
-    const head = Number(about.agent?.headTs || 0);
-    if (head <= this.head) return;
+    if (this.looking) return;
+    this.looking = true;
+    try {
+      const published = Number((await call("GetStatus")).publishedTs || 0);
+      if (published <= this.looked) return;
+      const { events } = await before(this.of, published, this.looked + 1, 1);
+      this.looked = published;
+      if (events.length) await this.goOn(Number(events[0].commitTs));
+    } finally {
+      this.looking = false;
+    }
+  }
+
+  async goOn(head) {
     const follows = this.ts === this.head;
     this.head = this.slider.max = head;
     if (follows) await this.move(head);

@@ -37,7 +37,7 @@ function query(params) {
 
 // scope is whose events are meant: of an agent, or of all of a namespace.
 function scope({ ns, agent, prefix }) {
-  return { namespace: ns, agent_id: agent, all_agents: !agent, key_prefix: prefix, encoding: "json", all_operations: !prefix };
+  return { namespace: ns, agent_id: agent, all_agents: !agent, key_prefix: prefix, encoding: "native", all_operations: !prefix };
 }
 
 // replay reads events between two commits, both included, oldest first.

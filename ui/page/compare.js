@@ -20,7 +20,7 @@ export async function compare(body, at) {
   const moment = (ts) => (ts ? { commitTs: ts } : undefined);
   const request = {
     namespace: at.ns, agentId: at.agent, from: moment(at.from), to: moment(at.to), toNamespace: at.tons, toAgentId: at.toagent,
-    prefix: at.prefix, limit: pageSize, encoding: "VALUE_ENCODING_JSON",
+    prefix: at.prefix, limit: pageSize, encoding: "VALUE_ENCODING_NATIVE",
   };
   if (at.toagent && !at.from) request.from = { commitTs: (await call("GetStatus")).publishedTs || "0" }; // two agents as they are now
   const list = h("ol", { class: "commits wide" });

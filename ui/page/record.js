@@ -10,17 +10,18 @@ const pageSize = 25;
 
 export async function record(section, at, ts, signal) {
   const name = { namespace: at.ns, agentId: at.agent, key: at.key }, moment = { commitTs: String(ts) };
-  const get = call("GetState", { ...name, encoding: "VALUE_ENCODING_JSON", at: moment }, signal).catch((err) => {
+  const get = call("GetState", { ...name, encoding: "VALUE_ENCODING_NATIVE", at: moment }, signal).catch((err) => {
     if (err.code === "ERASED" || err.code === "OUT_OF_RANGE") return { gone: err.message };
     throw err;
   });
-  const [now, past] = await Promise.all([get, call("GetHistory", { ...name, encoding: "VALUE_ENCODING_JSON", limit: pageSize + 1, at: moment }, signal)]);
+  const [now, past] = await Promise.all([get, call("GetHistory", { ...name, encoding: "VALUE_ENCODING_NATIVE", limit: pageSize + 1, at: moment }, signal)]);
   if (signal?.aborted) return;
   const value = valueOf(now);
   const history = h("ol", { class: "versions" });
   section.replaceChildren(
     h("div", { class: "bar" }, h("h2", { class: "id" }, at.key),
-      now.exists && h("span", { class: "quiet" }, "version ", now.version, " · commit ", now.commitTs)),
+      now.exists && h("span", { class: "quiet" }, "version ", now.version, " · commit ", now.commitTs,
+        now.expiresAt && [" · expires ", when(now.expiresAt)])),
     now.gone ? empty(now.gone) : now.exists
       ? h("div", { class: "value", tabindex: 0, role: "region", "aria-label": "Value" }, tree(value))
       : empty("It does not exist at this moment."),
@@ -45,7 +46,7 @@ function versions(list, at, got, name, moment) {
   const more = h("li", null, h("button", { type: "button", onclick: async () => {
     more.remove();
     const older = { commitTs: String(Number(last.commitTs) - 1) };
-    versions(list, at, await call("GetHistory", { ...name, encoding: "VALUE_ENCODING_JSON", limit: pageSize + 1, at: older }), name, moment);
+    versions(list, at, await call("GetHistory", { ...name, encoding: "VALUE_ENCODING_NATIVE", limit: pageSize + 1, at: older }), name, moment);
   } }, "Older versions"));
   list.append(more);
 }

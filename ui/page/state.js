@@ -57,7 +57,7 @@ export class State {
     const { ns, agent } = this.at, at = { commitTs: String(this.ts) };
     const got = await call("ListKeys", { namespace: ns, agentId: agent, prefix, delimiter: "/", limit: pageSize, pageToken, ...(pageToken ? {} : { at }) }, signal);
     const keys = got.keys || [];
-    const states = keys.length ? (await call("BatchGetState", { names: keys.map((key) => ({ namespace: ns, agentId: agent, key })), encoding: "VALUE_ENCODING_JSON", at }, signal)).states : [];
+    const states = keys.length ? (await call("BatchGetState", { names: keys.map((key) => ({ namespace: ns, agentId: agent, key })), encoding: "VALUE_ENCODING_NATIVE", at }, signal)).states : [];
     const rows = keys.map((key, i) => [key, this.key(key, prefix, states[i])]);
     rows.push(...await Promise.all((got.folders || []).map(async (folder) => [folder, await this.folder(folder, prefix, signal)])));
     rows.sort(([a], [b]) => (a < b ? -1 : 1));
@@ -68,7 +68,7 @@ export class State {
   key(key, prefix, state) {
     const value = valueOf(state);
     return h("li", null, h("button", { type: "button", class: "key", "data-path": key, onclick: () => this.onSelect(key) },
-      h("span", { class: "id" }, key.slice(prefix.length)), h("span", { class: "quiet" }, " v" + (state?.version || "?")),
+      h("span", { class: "id" }, key.slice(prefix.length) || key), h("span", { class: "quiet" }, " v" + (state?.version || "?")),
       h("span", { class: "quiet peek" }, " ", state?.erased ? "erased" : state?.pruned ? "no longer kept" : preview(value, 90))));
   }
 

@@ -6,6 +6,12 @@ class Exact {
   constructor(text) { this.text = text; }
 }
 
+// Bytes is a value that is bytes, and not JSON that looks like them.
+class Bytes {
+  constructor(type, base64) { Object.assign(this, { type, base64, size: atob(base64).length }); }
+  toString() { return `${this.size} bytes, ${this.type}`; }
+}
+
 const decoder = new TextDecoder();
 
 // textOf is the JSON text of a field valueJson, which is base64.
@@ -23,14 +29,16 @@ export function parse(text) {
 
 // valueOf is the value of a record as it is answered; undefined: there is none.
 export function valueOf(record) {
+  if (record?.contentType) return new Bytes(record.contentType, record.valueBytes || "");
   const text = textOf(record?.valueJson);
   return text === undefined ? undefined : parse(text);
 }
 
-const isTree = (v) => v !== null && typeof v === "object" && !(v instanceof Exact);
+const isTree = (v) => v !== null && typeof v === "object" && !(v instanceof Exact) && !(v instanceof Bytes);
 
 function scalar(v) {
   if (v instanceof Exact) return h("span", { class: "v-number" }, v.text);
+  if (v instanceof Bytes) return h("span", { class: "v-null" }, String(v));
   const kind = v === null ? "null" : typeof v;
   return h("span", { class: "v-" + kind }, kind === "string" ? JSON.stringify(v) : String(v));
 }
@@ -39,6 +47,7 @@ function scalar(v) {
 export function write(v) {
   if (v === undefined) return "";
   if (v instanceof Exact) return v.text;
+  if (v instanceof Bytes) return JSON.stringify({ $bytes: v.base64, $content_type: v.type });
   if (Array.isArray(v)) return "[" + v.map(write).join(",") + "]";
   if (isTree(v)) return "{" + Object.entries(v).map(([k, w]) => JSON.stringify(k) + ":" + write(w)).join(",") + "}";
   return JSON.stringify(v);
@@ -46,7 +55,7 @@ export function write(v) {
 
 // preview is the beginning of a value, on one line.
 export function preview(v, most = 120) {
-  const text = write(v);
+  const text = v instanceof Bytes ? String(v) : write(v);
   return text.length > most ? text.slice(0, most) + "…" : text;
 }
 
@@ -80,7 +89,8 @@ export function changes(a, b, most = 100) {
   const walk = (x, y, path) => {
     if (found.length >= most || write(x) === write(y)) return;
     if (isTree(x) && isTree(y) && Array.isArray(x) === Array.isArray(y)) {
-      for (const k of new Set([...Object.keys(x), ...Object.keys(y)])) walk(x[k], y[k], path + "/" + k.replace(/~/g, "~0").replace(/\//g, "~1"));
+      const of = (v, k) => Object.hasOwn(v, k) ? v[k] : undefined; // every object inherits a "constructor"
+      for (const k of new Set([...Object.keys(x), ...Object.keys(y)])) walk(of(x, k), of(y, k), path + "/" + k.replace(/~/g, "~0").replace(/\//g, "~1"));
       return;
     }
     found.push({ path, before: x, after: y });
