@@ -40,6 +40,12 @@ func (w *World) finaleOfNodes() {
 	w.node = w.leader()
 	w.audit(false)
 	w.checkRevoked()
+	for ticks := 0; ticks < healTime*electionTicks; ticks++ { // what fell due while it was read is everywhere, too
+		if w.flow(); w.same() {
+			break
+		}
+		w.tickAll()
+	}
 	w.rest()
 }
 
