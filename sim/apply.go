@@ -89,6 +89,9 @@ func (w *World) do(s *step.Step) error {
 	case step.Start, step.Drain, step.Stop, step.Kill, step.Crash:
 		return w.doProcess(s)
 	case step.Revoke:
+		if w.peers != nil {
+			return w.revokeAt(s.Token)
+		}
 		return w.revoke(s.Token)
 	case step.Import:
 		return w.importSome(s.Nth)

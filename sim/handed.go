@@ -94,7 +94,7 @@ func (w *World) answerHanded(h *handed) {
 	p := w.process
 	ctx, cancel := context.WithCancel(context.Background())
 	h.cancel = cancel
-	c := &Call{node: h.to, op: h.call.op, request: h.call.request, done: true, arrived: true, cancel: cancel}
+	c := &Call{node: h.to, op: h.call.op, request: h.call.request, token: h.call.token, done: true, arrived: true, cancel: cancel}
 	asked := w.arrived(c)
 	c.handler = sched.Spawn(func(t *sched.Task) {
 		a := p.service.Answer(ctx, h.request)

@@ -52,10 +52,11 @@ type keys struct {
 	// said so, with the last commit that could be read then.
 	revoking map[string]bool
 	revoked  map[string]uint64
+	entries  map[string]uint64 // of several nodes: the entry of the log from which on each knows that
 }
 
 func newKeys() keys {
-	return keys{make(map[string]string), make(map[string]bool), make(map[string]uint64)}
+	return keys{make(map[string]string), make(map[string]bool), make(map[string]uint64), make(map[string]uint64)}
 }
 
 // operator calls a method with the shared token and takes it to its end, with whatever steps of
@@ -95,7 +96,7 @@ func (p *process) operator(method string, req, resp proto.Message) (err error) {
 // makeKeys sees to it that the daemon has its keys and the world their secrets. Of a key that was
 // made when the daemon died the secret was told to nobody: it gets another.
 func (w *World) makeKeys(p *process) {
-	if !w.config.Keys || w.machine.pristine != nil {
+	if !w.config.Keys || w.machine.pristine != nil || p.member != nil {
 		return
 	}
 	for i := range principals {
@@ -178,7 +179,7 @@ func (w *World) authorise(token string, r *request) error {
 
 // sends holds the daemon to sending nothing more to a key that was revoked.
 func (w *World) sends(c *Call) {
-	if _, ended := w.keys.revoked[c.token]; ended {
+	if w.knowsRevoked(c) {
 		w.rec.violate("G10", "stream-goes-on", c.op.ID, fmt.Sprintf("the key %q of stream #%d was revoked, and the daemon sends more", c.token, c.op.ID))
 	}
 }
@@ -186,7 +187,7 @@ func (w *World) sends(c *Call) {
 // mayNot is why a request must be refused that comes with a key; empty if it need not. stranger:
 // the key is good for nothing any more.
 func (w *World) mayNot(name string, r *request) (why string, stranger bool) {
-	if _, ended := w.keys.revoked[name]; ended {
+	if _, ended := w.keys.revoked[name]; ended && w.peers == nil { // one of several need not know it yet
 		return "its key was revoked", true
 	}
 	i := slices.IndexFunc(principals, func(k principal) bool { return k.name == name })
@@ -253,7 +254,7 @@ func keyed(r *request) bool {
 // daemon's clock, and its commits with the answer to the revocation.
 func (w *World) holdRevoked() {
 	for _, c := range w.handlers {
-		if _, ended := w.keys.revoked[c.token]; ended && c.Stream() && !c.handler.Ended() && len(c.msgs) < streamWindow {
+		if w.knowsRevoked(c) && c.Stream() && !c.handler.Ended() && len(c.msgs) < streamWindow {
 			w.rec.violate("G10", "stream-goes-on", c.op.ID, fmt.Sprintf("the key %q of stream #%d was revoked, and the stream goes on", c.token, c.op.ID))
 		}
 	}

@@ -29,11 +29,7 @@ func (w *World) makeCluster(config Config) {
 	w.nodes = nil
 	w.node = made
 	w.machine.disk = simdisk.NewDisk(simdisk.DiskOptions{Seed: simdisk.Derive(w.seed, "disk"), Clock: w.Now, Capacity: config.Capacity})
-	e, err := engine.Open(w.offline(w.machine.disk), w.served.Engine)
-	if err == nil {
-		err = e.Close()
-	}
-	if err != nil {
+	if err := w.makeStore(); err != nil {
 		panic("sim: the store that nodes begin with: " + err.Error())
 	}
 	for id := range config.Nodes {
@@ -41,6 +37,27 @@ func (w *World) makeCluster(config Config) {
 		w.newMachine(id+1, made.machine.disk.Clone())
 	}
 	w.node = w.nodes[0]
+}
+
+// makeStore makes the store that nodes begin with, and in it their keys, if they have any.
+func (w *World) makeStore() (err error) {
+	if !w.config.Keys {
+		var e *engine.Engine
+		if e, err = engine.Open(w.offline(w.machine.disk), w.served.Engine); err == nil {
+			err = e.Close()
+		}
+		return err
+	}
+	p := w.newProcess()
+	p.act(func() { err = p.assemble() })
+	if err != nil {
+		return err
+	}
+	w.process = p
+	w.makeKeys(p)
+	w.process = nil
+	p.act(func() { err = p.closeAll() })
+	return err
 }
 
 // newMachine makes a node with a disk.
@@ -323,7 +340,7 @@ var memberSteps = map[step.Verb]bool{
 
 // alone are the verbs that a cluster does not know yet.
 var alone = map[step.Verb]bool{
-	step.Settle: true, step.Jump: true, step.Revoke: true, step.Import: true, step.Forge: true,
+	step.Settle: true, step.Jump: true, step.Import: true, step.Forge: true,
 	step.Rot: true, step.Truncate: true, step.Tamper: true,
 }
 
@@ -337,12 +354,12 @@ func (w *World) fitsCluster(s *step.Step) error {
 	switch {
 	case alone[s.Verb]:
 		return misfit("a cluster knows no such step")
-	case s.Session != "" || s.Token != "":
+	case s.Session != "" || s.Token != "" && !w.config.Keys:
 		return misfit("no call to a cluster goes so")
 	case s.Node != "":
 		return nil
 	case memberSteps[s.Verb] && s.Verb != step.Heal, s.Verb == step.Start, s.Verb == step.Stop, s.Verb == step.Drain, s.Verb == step.Kill, s.Verb == step.Crash,
-		s.Verb == step.Flush, s.Verb == step.Compact, s.Verb == step.Fault, s.Verb == step.Capacity, s.Verb == step.Room:
+		s.Verb == step.Flush, s.Verb == step.Compact, s.Verb == step.Revoke, s.Verb == step.Fault, s.Verb == step.Capacity, s.Verb == step.Room:
 		return misfit("it names no node")
 	}
 	return nil

@@ -69,12 +69,16 @@ func (w *World) judgeMember(a *asked, resp []byte, err error, gone bool) {
 	if err != nil && !gone {
 		w.rec.probe("refused: " + refusal.Code)
 	}
+	w.judgeKey(a, err)
 	in := &a.op.In
 	switch {
 	case err != nil && !claims[refusal.Code], local[a.method], in.At != nil, in.AtTime != 0, in.PageOf != 0, in.To != nil, a.op.Kind == "":
 		return // it says nothing of what is newest
 	case a.op.Kind == history.StageWrite, a.op.Kind == history.StageDelete, in.TxnID != "" && !a.op.Kind.Info().Commits && a.op.Kind != history.GetTxn && a.op.Kind != history.Abort:
 		return // what it is about is in a transaction, whose beginning was confirmed
+	}
+	if a.Stranger && err == nil {
+		w.rec.violate("G10", "revoked-key-answered", a.op.ID, fmt.Sprintf("#%d of %s, a %s, came with the key %q after that was revoked, and is answered", a.op.ID, a.op.Client, a.op.Kind, a.token))
 	}
 	if a.op.Kind.Info().Commits {
 		if w.known(a, resp, err) {

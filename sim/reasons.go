@@ -92,6 +92,8 @@ func (w *World) arrived(c *Call) *asked {
 	a := &asked{op: c.op, method: c.request.method.Word, then: w.reasons.Causes, behind: w.importsWait()}
 	if w.peers != nil {
 		a.sent, a.Began = w.askedFirst(c), uint64(w.process.service.Engine().Published())
+		_, a.Stranger = w.keys.revoked[c.token]
+		a.Denied, a.token = c.request.denied, c.token
 		return a
 	}
 	a.ID, a.Kind, a.In, a.Began = c.op.ID, c.op.Kind, c.op.In, uint64(w.process.service.Engine().Published())

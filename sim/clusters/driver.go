@@ -43,6 +43,9 @@ func Generate(seed uint64, z Size, o sim.Options) *sim.Result {
 	if z.Clients == 0 {
 		askers.Unleash(w, s.ops)
 	}
+	if s.Config.Keys {
+		unlock(w, s.ops)
+	}
 	newDriver(w, s).run()
 	r := w.Finish()
 	clients.Judge(r, told)
@@ -163,6 +166,12 @@ func (d *driver) choices() []choice {
 	}
 	for _, w := range d.wishes {
 		d.may(s.operate, func() { d.asksAgain(w) })
+	}
+	if s.revoke > 0 {
+		d.may(s.revoke, func() {
+			nodes, names := d.w.Nodes(), sim.Principals()
+			d.step(step.Step{Verb: step.Revoke, Node: nodes[d.nemesis.IntN(len(nodes))].Name, Token: names[d.nemesis.IntN(len(names)-1)]})
+		})
 	}
 	d.may(s.tick, d.timePasses)
 	d.may(s.pause, func() {

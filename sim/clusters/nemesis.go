@@ -171,7 +171,10 @@ func (d *driver) goWrong(what trouble) {
 	case moved:
 		d.step(step.Step{Verb: step.Transfer, Node: d.w.Nodes()[r.IntN(len(d.w.Nodes()))].Name})
 	case elected:
-		d.step(step.Step{Verb: step.Campaign, Node: d.w.Nodes()[r.IntN(len(d.w.Nodes()))].Name})
+		name := d.w.Nodes()[r.IntN(len(d.w.Nodes()))].Name
+		if d.step(step.Step{Verb: step.Campaign, Node: name}); r.IntN(3) == 0 { // before its disk has what it says
+			d.step(step.Step{Verb: step.Crash, Node: name, Crash: d.crash()})
+		}
 	case disk:
 		d.arm(name, d.swarm.diskFaults[r.IntN(len(d.swarm.diskFaults))])
 		if r.IntN(2) == 0 {

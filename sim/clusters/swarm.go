@@ -9,6 +9,7 @@ package clusters
 
 import (
 	"math/rand/v2"
+	"time"
 
 	"statehouse.dev/statehouse/sim"
 	"statehouse.dev/statehouse/sim/simdisk"
@@ -35,6 +36,7 @@ type Swarm struct {
 	arrive, lost, doubled, overtakes, synced float64 // of messages between nodes, and their disks
 	tick, flush, compact, pause              float64
 	fetch, operate, disturb                  float64 // copies of stores, what operators ask for, what goes wrong with copies
+	revoke                                   float64 // keys
 	sleepy                                   float64 // how likely a node sits a tick out
 	crashModes                               []simdisk.CrashMode
 	diskFaults                               []string
@@ -77,6 +79,12 @@ func Draw(seed uint64, nodes int, class sim.Class) Swarm {
 	s.Config.KeepLog = []uint64{0, 0, 500, 2000, 8000}[r.IntN(5)]
 	s.changes, s.plans = []int{0, 0, 1, 3, 6}[r.IntN(5)], subset(r, allPlans)
 	s.fetch, s.operate, s.disturb = spread(r, 6), spread(r, 0.5), rarely(r, 0.6, 0.15)
+	if r.IntN(3) == 0 {
+		s.Config.OutcomeAge, s.Config.OutcomeCount = time.Duration(1+r.IntN(20))*time.Minute, 1+r.IntN(20)
+	}
+	if r.IntN(3) == 0 {
+		s.Config.Token, s.Config.Keys, s.revoke = true, true, rarely(r, 0.7, 0.03)
+	}
 	return s
 }
 

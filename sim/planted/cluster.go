@@ -49,6 +49,18 @@ func led() []Bug {
 			}},
 		},
 		{
+			Name: "read-before-applied", Guarantee: "G3", About: "whoever waits for a round is told that it is back before what it told is applied here",
+			Edits: []Edit{{"cluster/node/confirm.go", "		if w.index <= n.applied {\n", "		if w.index <= n.applied || true {\n"}},
+		},
+		{
+			Name: "ids-looked-up-in-the-store-alone", Guarantee: "G6", About: "whether a commit was made already is looked up without what the same step has planned",
+			Edits: []Edit{{"engine/plan.go", "	if o, ok := pl.outcomes.get(id); ok {\n		return o, true, nil\n	}\n	return pl.state.outcome(id)\n", "	return pl.state.outcome(id)\n"}},
+		},
+		{
+			Name: "time-falls-with-its-leader", Guarantee: "G5", About: "who begins to plan does not know when the last commit was, and its clock may be behind",
+			Edits: []Edit{{"engine/follow.go", "newPlanner(e.state, e.head, lastTime,", "newPlanner(e.state, e.head, time.Time{},"}},
+		},
+		{
 			Name: "abort-unconfirmed", Guarantee: "R10", About: "who leads in its own eyes says that a transaction is aborted which it does not know",
 			Edits: []Edit{{"server/routes.go", "pb.StatehouseService_Abort_FullMethodName:            leadsNow,", "pb.StatehouseService_Abort_FullMethodName:            leads,"}},
 		},
@@ -87,6 +99,17 @@ func stored() []Bug {
 			}},
 		},
 		{
+			Name: "settled-when-stored-here", Guarantee: "R10", About: "a step is published and answered when the disk of whoever leads has it, and no other need have",
+			Edits: []Edit{
+				{"cluster/node/work.go", "			n.log.have(a.m.GetEntries())\n", "			n.log.have(a.m.GetEntries())\n			if last, _ := n.log.LastIndex(); n.leads && n.flight != nil && n.flight.index != 0 && n.flight.index <= last {\n				n.settle()\n			}\n"},
+				{"cluster/node/work.go", "		return n.config.Engine.Adopt(&s, at)\n", "		if head, _ := n.config.Engine.Head(); s.Last <= head {\n			return n.config.Engine.Keep(at)\n		}\n		return n.config.Engine.Adopt(&s, at)\n"},
+			},
+		},
+		{
+			Name: "hot-kept-on-followers", Guarantee: "G3", About: "a follower goes on to answer from memory what a step has changed",
+			Edits: []Edit{{"engine/adopt.go", "		e.hot.forget(e.db.cached(string(prefix)))\n", "		_ = prefix\n"}},
+		},
+		{
 			Name: "dropped-when-deposed", Guarantee: "G6", About: "what a deposed leader has in flight is told to be not applied, though its entry may yet be committed",
 			Edits: []Edit{
 				{"cluster/node/flight.go", "f != nil && f.index == 0 {", "f != nil {"},
@@ -101,7 +124,7 @@ func stored() []Bug {
 
 // movings are mistakes about stores that are copied and members that come and go. Seeds that show them are rarer than
 // scenarios.
-func movings() []Bug { return testedBy(inClusters, copied(), changed()) }
+func movings() []Bug { return testedBy(inClusters, copied(), changed(), told()) }
 
 // copied are those about who is too far behind for a log.
 func copied() []Bug {
@@ -163,6 +186,24 @@ func changed() []Bug {
 				{"cluster/node/change.go", "	case n.change != nil:\n", "	case false:\n"},
 				{"cluster/node/node.go", "		ReadOnlyOption: raft.ReadOnlySafe,", "		DisableConfChangeValidation: true, ReadOnlyOption: raft.ReadOnlySafe,"},
 			},
+		},
+	}
+}
+
+// told are those about what a node that follows makes known, and goes by.
+func told() []Bug {
+	return []Bug{
+		{
+			Name: "watches-sleep-on-followers", Guarantee: "G9", About: "a watch on a follower is not woken by what that applies",
+			Edits: []Edit{{"engine/adopt.go", "	e.watches.wakeFor(s.First, s.Last, found.agents)\n", ""}},
+		},
+		{
+			Name: "keys-of-before-on-followers", Guarantee: "G10", About: "a follower goes by the keys that there were when it was started",
+			Edits: []Edit{{"engine/adopt.go", "	e.system.tell(found.kinds)\n", ""}},
+		},
+		{
+			Name: "reads-by-keys-of-before", Guarantee: "G10", About: "who may read is decided before it is known what is newest, and not again",
+			Edits: []Edit{{"server/routes.go", "	_, grant, err := s.gate.Identify(ctx, method)\n	return grant, err\n", "	return grant, nil\n"}},
 		},
 	}
 }

@@ -26,7 +26,7 @@ var (
 var ofNodes = map[Verb]int{
 	Plan: 0, Tick: 1, Flush: 0, Compact: 0, Start: 0, Drain: 0, Stop: 0, Kill: 0, Crash: 2, Fault: 9, Heal: 0, Capacity: 1, Room: 1,
 	Campaign: 0, Synced: 1, Skew: 1, Pause: 0, Resume: 0, Wipe: 0, Transfer: 0, Cut: 0,
-	Add: 0, Promote: 0, Remove: 0, Fetch: 0,
+	Add: 0, Promote: 0, Remove: 0, Fetch: 0, Revoke: 1,
 }
 
 // onlyNodes are the verbs that must name one.

@@ -137,7 +137,7 @@ func (s Step) String() string {
 	case Crash:
 		return "crash" + s.where() + crashString(s.Crash)
 	case Revoke:
-		return string(s.Verb) + " " + s.Token
+		return string(s.Verb) + s.where() + " " + s.Token
 	case Import:
 		return fmt.Sprintf("%s %d", s.Verb, s.Nth)
 	case Advance, Jump:
