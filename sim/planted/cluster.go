@@ -142,7 +142,7 @@ func copied() []Bug {
 		},
 		{
 			Name: "log-cut-too-early", Guarantee: "G1", About: "what is cut off the log need not be in the store, durably",
-			Edits: []Edit{{"cluster/node/behind.go", "	if err := n.config.Engine.Flush(); err != nil {\n		return err\n	}\n	return n.log.cut(to)", "	return n.log.cut(to)"}},
+			Edits: []Edit{{"cluster/node/behind.go", "		cut(n.config.Engine.Flush())\n", "		cut(nil)\n"}},
 		},
 		{
 			Name: "copy-not-synced", Guarantee: "G1", About: "the files of a copy are not synced before the log says that they are the store",
