@@ -52,7 +52,7 @@ func acts() []Bug {
 		},
 		{
 			Name: "restore-by-version-alone", Guarantee: "G3", About: "a restore writes keys whose value is as it was then", Tests: many,
-			Edits: []Edit{{"engine/rangeops.go", "	case !then.Exists && now.exists:\n", "	case !then.Exists:\n"}},
+			Edits: []Edit{{"engine/rangeops.go", "	case !then.exists && now.exists:\n", "	case !then.exists:\n"}},
 		},
 		{
 			Name: "delete-walks-everything", Guarantee: "G9", About: "a delete of a prefix walks all keys in the writer's step, however many they are", Tests: many,
