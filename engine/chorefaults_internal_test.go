@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,7 +56,7 @@ func (r *choreRig) open() {
 	var err error
 	r.Engine, err = Open(env, Options{
 		Dir:    "/srv/statehouse",
-		Limits: Limits{TxnOps: 4, OutcomeCount: r.outcomes.OutcomeCount, OutcomeAge: r.outcomes.OutcomeAge},
+		Limits: Limits{TxnOps: cmp.Or(r.outcomes.TxnOps, 4), OutcomeCount: r.outcomes.OutcomeCount, OutcomeAge: r.outcomes.OutcomeAge},
 		Tuning: Tuning{MemTableBytes: 256 << 10, CacheBytes: 1, RecordBytes: 1, ManualCompaction: true, PieceRows: 5, ErasedKeys: 2, FiredHolds: 3, StepLookups: 16, ImportCommits: 3},
 	})
 	if err != nil {
