@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
+
 	"statehouse.dev/statehouse/engine/layout"
 )
 

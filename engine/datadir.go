@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"statehouse.dev/statehouse/engine/words"
 )
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/cockroachdb/pebble/v2"
+
 	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )

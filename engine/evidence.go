@@ -2,6 +2,7 @@ package engine
 
 import (
 	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"statehouse.dev/statehouse/engine/words"
 )
 

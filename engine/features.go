@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
+
 	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )

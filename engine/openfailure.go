@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
+
 	"statehouse.dev/statehouse/engine/words"
 )
 

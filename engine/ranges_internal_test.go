@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
 	"statehouse.dev/statehouse/engine/layout"
 )
 

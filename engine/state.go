@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+
 	"statehouse.dev/statehouse/engine/layout"
 )
 

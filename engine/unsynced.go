@@ -10,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/record"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/engine/words"
 )

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"statehouse.dev/statehouse/engine/layout"
 )
 

@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"statehouse.dev/statehouse/engine/layout"
 )
 

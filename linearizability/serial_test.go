@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/linearizability/serial"
 	"statehouse.dev/statehouse/linearizability/verdict"

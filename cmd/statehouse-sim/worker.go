@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
 	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim"
 	"statehouse.dev/statehouse/sim/fuzz"

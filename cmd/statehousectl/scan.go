@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+
 	"statehouse.dev/statehouse/cmd/show"
 )
 

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
+
 	"statehouse.dev/statehouse/engine/words"
 )
 

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 
 	"github.com/cockroachdb/pebble/v2"
+
 	"statehouse.dev/statehouse/engine/words"
 )
 

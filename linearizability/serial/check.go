@@ -4,6 +4,7 @@ import (
 	"cmp"
 
 	"github.com/anishathalye/porcupine"
+
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/linearizability/verdict"
 )

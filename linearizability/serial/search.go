@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/anishathalye/porcupine"
+
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/linearizability/verdict"
 )

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"golang.org/x/net/http2"
+
 	"statehouse.dev/statehouse/server/wiretest"
 )
 

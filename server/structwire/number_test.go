@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
 	"statehouse.dev/statehouse/server/wiretest"
 )
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+
 	"statehouse.dev/statehouse/client"
 	"statehouse.dev/statehouse/history"
 )
