@@ -102,7 +102,8 @@ class Delete:
 @dataclass(frozen=True)
 class Append:
     """Writes the next record of a sequence: its key is the prefix and a number of 16 digits,
-    which the daemon gives once and never again. The other fields are as of a :class:`Write`.
+    which the daemon gives once and never again. The other fields are as of a :class:`Write`;
+    what a worker is to claim has a key of its own.
     """
 
     agent_id: str
@@ -111,8 +112,6 @@ class Append:
     namespace: Optional[str] = None
     content_type: Optional[str] = None
     ttl: Optional[Duration] = None
-    due_at: Optional[Union[datetime, str]] = None
-    due_in: Optional[Duration] = None
 
 
 @dataclass(frozen=True)

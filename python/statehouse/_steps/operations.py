@@ -69,16 +69,19 @@ class Messages:
         return fields
 
     def _put(self, operation: ops.Write | ops.Append, **more: Any) -> pb.Put:
-        if operation.due_at is not None and operation.due_in is not None:
-            raise check.refused("due_in", "due_at and due_in say the same: leave out one")
-        due = operation.due_at
         return pb.Put(
             **self._content(operation),
             ttl_ms=check.optional_milliseconds("ttl", operation.ttl),
-            due_at=None if due is None else moment_message(due, "due_at"),
-            due_in_ms=check.optional_milliseconds("due_in", operation.due_in, least=0),
             **more,
         )
+
+    def _due(self, op: ops.Write) -> dict[str, Any]:
+        if op.due_at is not None and op.due_in is not None:
+            raise check.refused("due_in", "due_at and due_in say the same: leave out one")
+        return {
+            "due_at": None if op.due_at is None else moment_message(op.due_at, "due_at"),
+            "due_in_ms": check.optional_milliseconds("due_in", op.due_in, least=0),
+        }
 
     def _write(self, op: ops.Write) -> pb.TransactOperation:
         late = any(span is not None for span in (op.ttl, op.due_at, op.due_in))
@@ -86,7 +89,7 @@ class Messages:
         if not (late or raw or check.flag("if_absent", op.if_absent)):
             what: dict[str, Any] = self._content(op)
         else:
-            what = {"put": self._put(op, if_absent=op.if_absent)}
+            what = {"put": self._put(op, if_absent=op.if_absent, **self._due(op))}
         expected = self._expected(op)
         return self._named(op.namespace, op.agent_id, op.key, expected_version=expected, **what)
 
