@@ -1,6 +1,7 @@
 package clustertest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -22,13 +23,13 @@ type Member struct {
 
 	cluster *Cluster
 	disk    vfs.FS
-	address string
 	cut     atomic.Bool
 	held    atomic.Bool // it gets no entries, though it answers
 	frozen  atomic.Bool
 
-	mu  sync.Mutex
-	run *run // nil: it is stopped
+	mu      sync.Mutex
+	run     *run   // nil: it is stopped
+	address string // once it was started
 
 	forwards atomic.Int64 // requests that it was handed
 }
@@ -79,19 +80,15 @@ func (m *Member) Start() {
 	if told := c.options.Assembled; told != nil {
 		told(m.ID, r.service)
 	}
-	if m.address == "" {
-		m.address = "127.0.0.1:0"
-	}
-	l, err := net.Listen("tcp", m.address)
+	l, err := net.Listen("tcp", cmp.Or(m.Address(), "127.0.0.1:0"))
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	m.address = l.Addr().String()
 	var ctx context.Context
 	ctx, r.end = context.WithCancel(context.Background())
 	r.note()
 	m.mu.Lock()
-	m.run = r
+	m.run, m.address = r, l.Addr().String()
 	m.mu.Unlock()
 	go func() { r.serving <- r.service.Serve(ctx, nil, l) }()
 	go r.drive()
@@ -130,7 +127,11 @@ func (m *Member) Freeze(frozen bool) { m.frozen.Store(frozen) }
 func (m *Member) Leads() bool { s := m.seen(); return s != nil && s.leads }
 
 // Address is where clients reach the member.
-func (m *Member) Address() string { return m.address }
+func (m *Member) Address() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.address
+}
 
 // Handed is how many requests it was handed by others.
 func (m *Member) Handed() int64 { return m.forwards.Load() }

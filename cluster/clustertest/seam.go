@@ -18,7 +18,7 @@ func (r *run) Leader() server.Leader {
 	s := r.last.Load()
 	l := server.Leader{Here: s.leads, Term: s.status.Term}
 	if s.status.Leader != 0 {
-		l.Address = r.member.cluster.Members[s.status.Leader-1].address
+		l.Address = r.member.cluster.Members[s.status.Leader-1].Address()
 	}
 	return l
 }
@@ -83,7 +83,7 @@ func (r *run) Status() server.ClusterStatus {
 		Applied: s.status.Applied, Committed: s.status.Committed, Lag: time.Since(s.heard),
 	}
 	for _, o := range s.status.Members {
-		st.Members = append(st.Members, server.ClusterMember{ID: o.ID, Address: r.member.cluster.Members[o.ID-1].address, Learner: o.Learner, Match: o.Match})
+		st.Members = append(st.Members, server.ClusterMember{ID: o.ID, Address: r.member.cluster.Members[o.ID-1].Address(), Learner: o.Learner, Match: o.Match})
 	}
 	return st
 }
