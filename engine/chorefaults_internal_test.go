@@ -12,6 +12,7 @@ import (
 
 	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/simtest"
 )
 
 // What chores do when a read fails: nothing of it counts, and it is done when the disk reads again. So each
@@ -211,6 +212,7 @@ func (c *choreCase) again(of *choreRig) *choreRig {
 // TestChoresAndReadFaults: what a read that fails keeps a chore from is done when the disk reads again, in the
 // same process or another one, and nothing else is.
 func TestChoresAndReadFaults(t *testing.T) {
+	simtest.Serial(t)
 	for _, c := range choreCases {
 		t.Run(c.name, func(t *testing.T) {
 			owing := c.owing(t)

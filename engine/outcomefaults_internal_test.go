@@ -9,11 +9,13 @@ import (
 
 	"statehouse.dev/statehouse/engine/layout"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/simtest"
 )
 
 // TestOutcomesAndReadFaults: outcomes go with the floor that says so, and with the events that only they need, or
 // not at all, whatever read fails meanwhile: else a commit that is sent again after a crash is applied twice.
 func TestOutcomesAndReadFaults(t *testing.T) {
+	simtest.Serial(t)
 	type sent struct {
 		id TxnID
 		w  []Write
