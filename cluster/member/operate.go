@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"statehouse.dev/statehouse/cluster/node"
@@ -36,14 +37,7 @@ func (m *Member) Members(ctx context.Context, chainAt engine.CommitTS) *pb.GetCl
 
 // ask fills in what a member says of itself.
 func (m *Member) ask(ctx context.Context, told *pb.MemberState, chainAt engine.CommitTS) {
-	var s *clusterpb.State
-	var err error
-	if p := m.transport.Peer(told.GetId()); p != nil {
-		ctx, stub := p.Call(ctx)
-		s, err = stub.GetState(ctx, &clusterpb.GetStateRequest{ChainAtTs: uint64(chainAt)})
-	} else {
-		s, err = m.state(chainAt)
-	}
+	s, err := m.stateOf(ctx, told.GetId(), chainAt)
 	if err != nil {
 		told.Problem = status.Convert(err).Message()
 		return
@@ -51,6 +45,19 @@ func (m *Member) ask(ctx context.Context, told *pb.MemberState, chainAt engine.C
 	told.Address, told.Role, told.LeaderId, told.Term = s.GetClientAddr(), wireRoles[s.GetRole()], s.GetLeader(), s.GetTerm()
 	told.AppliedIndex, told.CommittedIndex, told.PublishedTs = s.GetApplied(), s.GetCommitted(), s.GetPublishedTs()
 	told.ChainHash, told.Version = s.GetChainHash(), s.GetVersion()
+}
+
+// stateOf is what a member says of itself, this one too.
+func (m *Member) stateOf(ctx context.Context, id uint64, chainAt engine.CommitTS) (*clusterpb.State, error) {
+	if id == m.config.Identity.ID {
+		return m.state(chainAt)
+	}
+	p := m.transport.Peer(id)
+	if p == nil {
+		return nil, status.Errorf(codes.Unavailable, "there is no connection to member %d", id)
+	}
+	ctx, stub := p.Call(ctx)
+	return stub.GetState(ctx, &clusterpb.GetStateRequest{ChainAtTs: uint64(chainAt)})
 }
 
 var wireRoles = map[string]pb.ClusterRole{

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"statehouse.dev/statehouse/cluster/node"
-	clusterpb "statehouse.dev/statehouse/proto/statehouse/cluster/v1"
 )
 
 // A leader whose disk is full refuses what others could commit. So it has one of them lead that does not refuse, in a
@@ -48,12 +47,7 @@ func (m *Member) ableToLead(ctx context.Context, s *node.Status) uint64 {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	for _, o := range others {
-		p := m.transport.Peer(o.ID)
-		if p == nil {
-			continue
-		}
-		ctx, stub := p.Call(ctx)
-		if state, err := stub.GetState(ctx, &clusterpb.GetStateRequest{}); err == nil && state.GetRefuses() == "" {
+		if state, err := m.stateOf(ctx, o.ID, 0); err == nil && state.GetRefuses() == "" {
 			return o.ID
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"statehouse.dev/statehouse/cluster/node"
-	clusterpb "statehouse.dev/statehouse/proto/statehouse/cluster/v1"
 )
 
 // What builds of before would not understand is done only when the version of the cluster says that all members do. The
@@ -49,15 +48,7 @@ func (m *Member) allKnow(ctx context.Context, s *node.Status) uint64 {
 	defer cancel()
 	all := m.config.Knows
 	for _, o := range s.Members {
-		if o.ID == s.ID {
-			continue
-		}
-		p := m.transport.Peer(o.ID)
-		if p == nil {
-			return 0
-		}
-		ctx, stub := p.Call(ctx)
-		state, err := stub.GetState(ctx, &clusterpb.GetStateRequest{})
+		state, err := m.stateOf(ctx, o.ID, 0)
 		if err != nil {
 			return 0
 		}

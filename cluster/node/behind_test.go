@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"statehouse.dev/statehouse/cluster/node"
@@ -220,17 +221,19 @@ func withExisting(o engine.Options) engine.Options {
 func TestInstallCrash(t *testing.T) {
 	r := newRig(t)
 	count := func(disk *simdisk.Disk, at int, o simdisk.CrashOptions) (left *simdisk.Disk) {
-		n := 0
+		var n atomic.Int64 // Pebble removes files in a goroutine of its own
+		var crashed atomic.Pointer[simdisk.Disk]
 		disk.OnOp(func(op simdisk.Op) {
 			if op.Kind == simdisk.OpRead || op.Kind == simdisk.OpOpen {
 				return
 			}
-			if n++; n == at {
-				left = disk.Crash(o)
+			if n.Add(1) == int64(at) {
+				crashed.Store(disk.Crash(o))
 			}
 		})
 		ok(t, r.take(disk))
-		r.ops = n
+		r.ops = int(n.Load())
+		left = crashed.Load()
 		return left
 	}
 	count(r.empty(), 0, simdisk.CrashOptions{})
