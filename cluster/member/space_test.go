@@ -2,6 +2,7 @@ package member_test
 
 import (
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -29,9 +30,17 @@ func (l *limited) GetDiskUsage(string) (vfs.DiskUsage, error) {
 // go on.
 func TestMakeWay(t *testing.T) {
 	disks := map[*machine]*limited{}
+	var asked sync.Map // who was to lead in place of another
 	all := threeOf(t, func(m *machine) {
 		disks[m] = &limited{FS: m.env.FS}
 		m.env.FS = disks[m]
+		log := m.env.Log
+		m.env.Log = func(event string, attrs ...any) {
+			if event == "another member leads, since this one refuses writes" {
+				asked.Store(attrs[1], true)
+			}
+			log(event, attrs...)
+		}
 	})
 	first := leader(t, all...)
 	var others []*machine
@@ -59,6 +68,9 @@ func TestMakeWay(t *testing.T) {
 		return nil
 	})
 	others[1].commit(2)
+	if _, was := asked.Load(others[0].Status().ID); was {
+		t.Error("the one was to lead whose disk is full, too")
+	}
 }
 
 func refuses(m *machine) error {
